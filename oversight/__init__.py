@@ -1,0 +1,1 @@
+"""The wiring on top, and the floors that everything stands on."""

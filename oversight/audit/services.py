@@ -1,0 +1,115 @@
+"""Writing and linking audit events; the only writers of the log.
+
+`record` runs inside the transaction of the change that it records and waits for nobody: events
+commit unsequenced. `sequence` links what has committed into the project's hash chain.
+"""
+
+import hashlib
+import hmac
+from typing import Any
+
+from django.db import transaction
+
+from oversight.audit.models import AuditEvent, AuditLink, AuditPending
+from oversight.lib import clock, codec
+from oversight.lib.transactions import try_advisory_lock
+from oversight.tenancy.actors import Actor
+from oversight.tenancy.models import Project
+
+GENESIS = bytes(32)
+_BATCH = 1_000
+
+
+def record(
+    actor: Actor,
+    action: str,
+    object_type: str,
+    object_id: Any,
+    **detail: Any,
+) -> AuditEvent:
+    """Append one event to the log, in the caller's transaction.
+
+    Args:
+        actor: who acted.
+        action: a verb of the domain, such as `round.drawn`.
+        object_type: what kind of thing it happened to.
+        object_id: which one.
+        detail: versions, states before and after. Never content: pass `content_hmac` of it.
+    """
+    event = AuditEvent.objects.create(
+        project=actor.project,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+        action=action,
+        object_type=object_type,
+        object_id=str(object_id),
+        detail=detail,
+    )
+    AuditPending.objects.create(event=event, project=actor.project)
+    return event
+
+
+def content_hmac(project: Project, content: bytes) -> str:
+    """A keyed hash of content, fit for the log: without the project's key it proves nothing."""
+    return hmac.new(bytes(project.hash_key), content, hashlib.sha256).hexdigest()
+
+
+def leaf_hash(event: AuditEvent) -> bytes:
+    """SHA-256 of the event's canonical form, which names every column."""
+    return hashlib.sha256(
+        b"\x00"
+        + codec.canonical(
+            {
+                "id": event.pk,
+                "project": event.project_id,
+                "at": clock.rfc3339(event.at),
+                "actor": [event.actor_kind, event.actor_id],
+                "action": event.action,
+                "object": [event.object_type, event.object_id],
+                "detail": event.detail,
+            }
+        )
+    ).digest()
+
+
+def chain_hash(previous: bytes, leaf: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + previous + leaf).digest()
+
+
+def sequence(project: Project) -> int:
+    """Link the project's pending events, oldest first; returns how many were linked.
+
+    Two sequencers do no harm: the second finds the lock taken and leaves.
+    """
+    linked = 0
+    while True:
+        with transaction.atomic():
+            if not try_advisory_lock("audit.sequence", project.pk):
+                return linked
+            batch = list(
+                AuditPending.objects.select_related("event")
+                .filter(project=project)
+                .order_by("event_id")[:_BATCH]
+            )
+            if not batch:
+                return linked
+            last = AuditLink.objects.filter(project=project).order_by("-sequence").first()
+            chain = bytes(last.chain) if last else GENESIS
+            number = last.sequence if last else 0
+            links = []
+            for pending in batch:
+                number += 1
+                leaf = leaf_hash(pending.event)
+                chain = chain_hash(chain, leaf)
+                links.append(
+                    AuditLink(
+                        project=project,
+                        sequence=number,
+                        event=pending.event,
+                        leaf=leaf,
+                        chain=chain,
+                    )
+                )
+            AuditLink.objects.bulk_create(links)
+            AuditPending.objects.filter(event__in=[p.event_id for p in batch]).delete()
+            linked += len(links)

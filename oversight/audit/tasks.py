@@ -1,0 +1,13 @@
+"""The sequencer's schedule."""
+
+from celery import shared_task
+
+from oversight.audit import services
+from oversight.audit.models import AuditPending
+from oversight.tenancy.models import Project
+
+
+@shared_task(name="oversight.audit.tasks.sequence")
+def sequence() -> int:
+    pending = AuditPending.objects.values("project").distinct()
+    return sum(services.sequence(project) for project in Project.objects.filter(pk__in=pending))

@@ -1,0 +1,152 @@
+"""Asking for long work, carrying it out under a lease, reporting its progress.
+
+A worker that dies keeps nothing: its lease runs out and the relay hands the job over again, at
+most `MAX_ATTEMPTS` times, after which it is a visible failure that can be replayed.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from oversight.audit import services as audit
+from oversight.jobs.models import Job
+from oversight.lib import errors
+from oversight.tenancy.actors import Actor, system_actor
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS = 5
+LEASE = timedelta(minutes=2)  # renewed by every progress report
+# How long a handed-over job may wait for a worker before it is handed over again.
+_HANDOVER = timedelta(seconds=30)
+_BATCH = 50
+
+
+def enqueue(actor: Actor, task: str, **arguments: Any) -> Job:
+    """A new job, which commits with the caller's transaction.
+
+    Args:
+        actor: who asks.
+        task: the Celery task's name; it is called with the job's id alone.
+        arguments: JSON-able, ids rather than objects.
+    """
+    job = Job.objects.create(
+        project=actor.project,
+        task=task,
+        arguments=arguments,
+        actor_kind=actor.kind,
+        actor_id=actor.id,
+    )
+    audit.record(actor, "job.asked", "job", job.pk, task=task, arguments=arguments)
+    return job
+
+
+def hand_over(send: Callable[[str, str], None]) -> int:
+    """Hand due jobs to the broker; returns how many. A failing broker leaves them due."""
+    with transaction.atomic():
+        due = list(
+            Job.objects.select_for_update(skip_locked=True)
+            .filter(
+                status__in=[Job.Status.QUEUED, Job.Status.RUNNING],
+                due_at__lte=Now(),
+            )
+            .order_by("due_at")[:_BATCH]
+        )
+        for job in due:
+            if job.attempts >= MAX_ATTEMPTS:
+                _finish(job, Job.Status.FAILED, error=job.error or "given up: its worker died")
+                continue
+            send(job.task, str(job.pk))
+            Job.objects.filter(pk=job.pk).update(due_at=Now() + _HANDOVER)
+    return len(due)
+
+
+class Progress:
+    """What a running job reports through; every report renews the lease."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def report(self, done: int, total: int | None = None) -> None:
+        """Say how far the work is.
+
+        Raises:
+            Conflict: the job was cancelled, or another worker holds it now.
+        """
+        fresh: dict[str, Any] = {"done": done, "due_at": Now() + LEASE}
+        if total is not None:
+            fresh["total"] = total
+        held = Job.objects.filter(
+            pk=self.job.pk, status=Job.Status.RUNNING, attempts=self.job.attempts
+        ).update(**fresh)
+        if not held:
+            raise errors.Conflict("the job was cancelled or is held by another worker")
+
+
+def run(job_id: str | UUID, work: Callable[[Job, Progress], dict[str, Any]]) -> str:
+    """Carry out a job once: take its lease, do the work, store the result or the error.
+
+    Errors of the application are final; anything else is retried by the relay.
+    """
+    with _lease(job_id) as job:
+        if job is None:
+            return "not due"
+        try:
+            result = work(job, Progress(job))
+        except errors.ApplicationError as error:
+            _finish(job, Job.Status.FAILED, error=error.message)
+            return "failed"
+        except Exception as error:
+            Job.objects.filter(pk=job.pk).update(error=f"{type(error).__name__}: {error}"[:2000])
+            raise
+        _finish(job, Job.Status.DONE, result=result)
+        return "done"
+
+
+@contextmanager
+def _lease(job_id: str | UUID) -> Iterator[Job | None]:
+    # A broker may deliver twice: only the first taker of a due lease runs.
+    taken = (
+        Job.objects.filter(pk=job_id, status=Job.Status.QUEUED)
+        | Job.objects.filter(pk=job_id, status=Job.Status.RUNNING, due_at__lte=Now())
+    ).update(status=Job.Status.RUNNING, attempts=F("attempts") + 1, due_at=Now() + LEASE)
+    yield Job.objects.select_related("project").get(pk=job_id) if taken else None
+
+
+def _finish(job: Job, status: Job.Status, *, result: Any = None, error: str = "") -> None:
+    with transaction.atomic():
+        changed = Job.objects.filter(
+            pk=job.pk,
+            attempts=job.attempts,
+            status__in=[Job.Status.QUEUED, Job.Status.RUNNING],
+        ).update(status=status, result=result, error=error[:2000], finished_at=Now())
+        if changed:
+            audit.record(
+                system_actor(job.project, "worker"),
+                f"job.{status}",
+                "job",
+                job.pk,
+                attempts=job.attempts,
+            )
+
+
+def cancel(actor: Actor, job: Job) -> None:
+    """Stop a job; its worker notices at the next progress report.
+
+    Raises:
+        Conflict: it is over already.
+    """
+    with transaction.atomic():
+        changed = Job.objects.filter(
+            pk=job.pk, status__in=[Job.Status.QUEUED, Job.Status.RUNNING]
+        ).update(status=Job.Status.CANCELLED, finished_at=Now())
+        if not changed:
+            raise errors.Conflict("the job is over already")
+        audit.record(actor, "job.cancelled", "job", job.pk)

@@ -1,0 +1,34 @@
+"""One transaction holds a change, its audit row and its outbox row; work starts after the commit."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import connection, transaction
+
+
+def atomic() -> Any:
+    """A transaction that may nest; the outermost one commits."""
+    return transaction.atomic()
+
+
+def on_commit(work: Callable[[], Any]) -> None:
+    """Run `work` once the surrounding transaction has committed, and never if it rolls back."""
+    transaction.on_commit(work)
+
+
+def advisory_lock(name: str, key: int) -> None:
+    """Serialise a small critical section until the transaction ends.
+
+    Args:
+        name: what is protected; hashed with `key` into PostgreSQL's 64-bit lock space.
+        key: which one, for example the project's id.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", [name, key])
+
+
+def try_advisory_lock(name: str, key: int) -> bool:
+    """The same, but False at once where somebody else holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, %s))", [name, key])
+        return bool(cursor.fetchone()[0])

@@ -1,0 +1,28 @@
+"""What the review floor stores: policies and rubrics, queues and rounds, cases and verdicts."""
+
+from review.models.cases import Case, CaseEvidence, Selection, Skip, Slot
+from review.models.datasets import DatasetVersion
+from review.models.policies import Clause, Policy, PolicyVersion
+from review.models.queues import ReviewQueue, SamplingRound
+from review.models.rubrics import Question, Rubric, RubricVersion
+from review.models.verdicts import CaseResolution, Verdict, VerdictNote
+
+__all__ = [
+    "Case",
+    "CaseEvidence",
+    "CaseResolution",
+    "Clause",
+    "DatasetVersion",
+    "Policy",
+    "PolicyVersion",
+    "Question",
+    "ReviewQueue",
+    "Rubric",
+    "RubricVersion",
+    "SamplingRound",
+    "Selection",
+    "Skip",
+    "Slot",
+    "Verdict",
+    "VerdictNote",
+]

@@ -1,0 +1,97 @@
+"""Review queues and the sampling rounds that fill them."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import functions
+
+from oversight.audit.models import append_only
+from oversight.tenancy.models import Project
+from review.models.rubrics import Rubric
+from scoring.models import ScorerVersion, Window
+
+
+class ReviewQueue(models.Model):
+    class Evidence(models.TextChoices):
+        ALWAYS = "always", "Blind always"
+        FIRST = "first", "Blind first"
+        OPEN = "open", "Open"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="queues")
+    slug = models.CharField(max_length=63)
+    name = models.CharField(max_length=120)
+    rubric = models.ForeignKey(Rubric, on_delete=models.PROTECT, related_name="queues")
+    # Which records may enter; the keys and their meaning stand in review/filters.py.
+    filter = models.JSONField(default=dict, blank=True)
+    strategy = models.CharField(max_length=40, default="hybrid_v1")
+    tau = models.FloatField(null=True, blank=True)  # None: set by effective sample size
+    floor = models.FloatField(
+        default=0.2, validators=[MinValueValidator(0.01), MaxValueValidator(1)]
+    )
+    budget = models.PositiveIntegerField(default=50)  # records per window, from the stream
+    evaluation_budget = models.PositiveIntegerField(default=5)  # held-out records per window
+    intervened_budget = models.PositiveIntegerField(default=10)  # intervened records per window
+    # Below 1: share of cases that get a second reviewer; from 1 on: reviewers for each case.
+    overlap = models.FloatField(default=1, validators=[MinValueValidator(0), MaxValueValidator(9)])
+    gold_share = models.FloatField(
+        default=0, validators=[MinValueValidator(0), MaxValueValidator(0.5)]
+    )
+    evidence = models.CharField(max_length=8, choices=Evidence.choices, default=Evidence.FIRST)
+    lease_seconds = models.PositiveIntegerField(
+        default=900, validators=[MinValueValidator(30), MaxValueValidator(86_400)]
+    )
+    is_paused = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "slug"], name="queue_slug")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Stratum(models.TextChoices):
+    """A window's records are drawn apart where they must not compete for one budget."""
+
+    STREAM = "stream", "Stream"
+    EVALUATION = "evaluation", "Held out for evaluation"
+    INTERVENED = "intervened", "Intervened"
+
+
+class SamplingRound(models.Model):
+    """One draw over one stratum of one window, complete enough to be derived again."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rounds")
+    queue = models.ForeignKey(ReviewQueue, on_delete=models.PROTECT, related_name="rounds")
+    window = models.ForeignKey(Window, on_delete=models.PROTECT, related_name="rounds")
+    stratum = models.CharField(max_length=12, choices=Stratum.choices)
+    filter = models.JSONField(default=dict)
+    strategy = models.CharField(max_length=40)
+    tau = models.FloatField()
+    floor = models.FloatField()
+    seed = models.BinaryField()
+    budget = models.PositiveIntegerField()
+    scorer_version = models.ForeignKey(
+        ScorerVersion, null=True, on_delete=models.PROTECT, related_name="+"
+    )
+    posterior_version = models.PositiveIntegerField(null=True)
+    base_rate = models.FloatField()  # the prior's: what the cold-start gain was computed with
+    n_candidates = models.PositiveBigIntegerField()
+    candidates_hash = models.CharField(max_length=64)
+    n_selected = models.PositiveIntegerField()
+    # κ, the (k+1)-th key. None where it is not finite: `threshold_kind` says which way.
+    threshold = models.FloatField(null=True)
+    threshold_kind = models.CharField(max_length=8)  # finite | taken (all were) | floor (+∞)
+    threshold_exponential = models.FloatField(null=True)
+    log_normalizer = models.FloatField(null=True)
+    floor_hazard = models.FloatField()
+    created_at = models.DateTimeField(db_default=functions.Now())
+
+    class Meta:
+        triggers = append_only()
+        constraints = [
+            models.UniqueConstraint(fields=["queue", "window", "stratum"], name="round_once"),
+        ]
+        indexes = [models.Index(fields=["project", "-id"], name="round_recent")]
+
+    def __str__(self) -> str:
+        return f"{self.queue.slug} · window {self.window.number} · {self.stratum}"

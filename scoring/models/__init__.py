@@ -1,0 +1,17 @@
+"""What the scoring floor stores: models seen, scorers, records with their payloads, batches."""
+
+from scoring.models.batches import IngestBatch, Window
+from scoring.models.model_versions import ModelVersion
+from scoring.models.records import Action, InferenceRecord, RecordPayload
+from scoring.models.scorers import Scorer, ScorerVersion
+
+__all__ = [
+    "Action",
+    "InferenceRecord",
+    "IngestBatch",
+    "ModelVersion",
+    "RecordPayload",
+    "Scorer",
+    "ScorerVersion",
+    "Window",
+]
