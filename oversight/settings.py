@@ -1,7 +1,7 @@
 """Settings, read from the environment; every default is fit for one machine.
 
-`manage.py up` sets DATABASE_URL, REDIS_URL, OVERSIGHT_SECRET_KEY and OVERSIGHT_DATA for its children;
-on several machines the operator does.
+`manage.py up` sets DATABASE_URL, REDIS_URL, OVERSIGHT_SECRET_KEY and OVERSIGHT_DATA for its
+children; on several machines the operator does.
 """
 
 import os

@@ -63,8 +63,9 @@ def hand_over(send: Callable[[str, str], None]) -> int:
             if job.attempts >= MAX_ATTEMPTS:
                 _finish(job, Job.Status.FAILED, error=job.error or "given up: its worker died")
                 continue
+            # A running job that is due has lost its worker: its lease ran out unrenewed.
+            Job.objects.filter(pk=job.pk).update(status=Job.Status.QUEUED, due_at=Now() + _HANDOVER)
             send(job.task, str(job.pk))
-            Job.objects.filter(pk=job.pk).update(due_at=Now() + _HANDOVER)
     return len(due)
 
 
@@ -112,11 +113,10 @@ def run(job_id: str | UUID, work: Callable[[Job, Progress], dict[str, Any]]) -> 
 
 @contextmanager
 def _lease(job_id: str | UUID) -> Iterator[Job | None]:
-    # A broker may deliver twice: only the first taker of a due lease runs.
-    taken = (
-        Job.objects.filter(pk=job_id, status=Job.Status.QUEUED)
-        | Job.objects.filter(pk=job_id, status=Job.Status.RUNNING, due_at__lte=Now())
-    ).update(status=Job.Status.RUNNING, attempts=F("attempts") + 1, due_at=Now() + LEASE)
+    # A broker may deliver twice: only the first taker runs.
+    taken = Job.objects.filter(pk=job_id, status=Job.Status.QUEUED).update(
+        status=Job.Status.RUNNING, attempts=F("attempts") + 1, due_at=Now() + LEASE
+    )
     yield Job.objects.select_related("project").get(pk=job_id) if taken else None
 
 

@@ -1,4 +1,4 @@
-"""One transaction holds a change, its audit row and its outbox row; work starts after the commit."""
+"""One transaction holds a change, its audit row and its outbox row; work follows the commit."""
 
 from collections.abc import Callable
 from typing import Any
