@@ -2,9 +2,13 @@
 
 from django.urls import include, path
 
-from oversight import pages
+from oversight import home, pages, theme
 
 urlpatterns = [
+    path("", home.home, name="home"),
+    path("p/<slug:project>/", home.project_home, name="project_home"),
+    path("theme", theme.set_theme, name="theme"),
+    path("p/<slug:project>/", include("review.urls")),
     path("accounts/", include("allauth.urls")),
     path("healthz", pages.healthz, name="healthz"),
     path("readyz", pages.readyz, name="readyz"),
