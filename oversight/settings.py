@@ -259,3 +259,6 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env("OVERSIGHT_LOG_LEVEL", default="INFO")},
     "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "WARNING"}},
 }
+
+# Storage of records ----------------------------------------------------------------------------
+OVERSIGHT_PARTITION_DAYS = env.int("OVERSIGHT_PARTITION_DAYS", default=7)

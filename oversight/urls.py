@@ -1,8 +1,13 @@
 """All addresses of the application."""
 
 from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
 
 from oversight import home, pages, theme
+
+api = [
+    path("", include("scoring.api.urls")),
+]
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -10,6 +15,8 @@ urlpatterns = [
     path("theme", theme.set_theme, name="theme"),
     path("p/<slug:project>/", include("review.urls")),
     path("accounts/", include("allauth.urls")),
+    path("api/v1/", include((api, "api"))),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("healthz", pages.healthz, name="healthz"),
     path("readyz", pages.readyz, name="readyz"),
     path("csp-report", pages.csp_report, name="csp_report"),
