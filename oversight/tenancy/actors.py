@@ -42,10 +42,14 @@ ROLE_PERMISSIONS: dict[str, frozenset[str]] = {
             "rounds:run",
             "figures:read",
             "queues:write",
+            "escalate",
         }
     ),
     "auditor": frozenset({"audit:read", "records:read", "datasets:read", "figures:read"}),
 }
+# Whoever works in a project may see how its long work goes.
+_EVERYBODY = frozenset({"jobs:read"})
+ROLE_PERMISSIONS = {role: granted | _EVERYBODY for role, granted in ROLE_PERMISSIONS.items()}
 ALL_PERMISSIONS = frozenset().union(
     *ROLE_PERMISSIONS.values(), {"members:write", "keys:write", "project:write"}
 )
@@ -53,10 +57,10 @@ ROLE_PERMISSIONS["owner"] = ALL_PERMISSIONS
 
 # What a key's scope allows; a scope never reaches people, keys or the audit log, save `admin`.
 SCOPE_PERMISSIONS: dict[str, frozenset[str]] = {
-    "records:write": frozenset({"records:write"}),
+    "records:write": frozenset({"records:write", "escalate"}),
     "records:read": frozenset({"records:read", "figures:read"}),
     "review": frozenset({"review", "escalate"}),
-    "policies:write": frozenset({"policies:write"}),
+    "policies:write": frozenset({"policies:write", "queues:write", "figures:read"}),
     "datasets:read": frozenset({"datasets:read", "figures:read"}),
     "datasets:write": frozenset({"datasets:read", "datasets:write", "figures:read"}),
     "admin": ALL_PERMISSIONS - {"review"},
@@ -74,7 +78,7 @@ def member_actor(membership: Membership) -> Actor:
 
 
 def key_actor(key: ApiKey) -> Actor:
-    permissions = frozenset().union(*(SCOPE_PERMISSIONS[scope] for scope in key.scopes))
+    permissions = _EVERYBODY.union(*(SCOPE_PERMISSIONS[scope] for scope in key.scopes))
     return Actor(
         project=key.project,
         kind="key",
