@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "csp",
@@ -95,6 +96,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
+                "oversight.theme.theme_context",
             ],
         },
     },
@@ -257,3 +259,6 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env("OVERSIGHT_LOG_LEVEL", default="INFO")},
     "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "WARNING"}},
 }
+
+# Storage of records ----------------------------------------------------------------------------
+OVERSIGHT_PARTITION_DAYS = env.int("OVERSIGHT_PARTITION_DAYS", default=7)

@@ -5,7 +5,7 @@ from review.models.datasets import DatasetVersion
 from review.models.policies import Clause, Policy, PolicyVersion
 from review.models.queues import ReviewQueue, SamplingRound
 from review.models.rubrics import Question, Rubric, RubricVersion
-from review.models.verdicts import CaseResolution, Verdict, VerdictNote
+from review.models.verdicts import CaseResolution, EvidenceReveal, Verdict, VerdictNote
 
 __all__ = [
     "Case",
@@ -13,6 +13,7 @@ __all__ = [
     "CaseResolution",
     "Clause",
     "DatasetVersion",
+    "EvidenceReveal",
     "Policy",
     "PolicyVersion",
     "Question",

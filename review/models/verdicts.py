@@ -51,6 +51,18 @@ class Verdict(models.Model):
         ]
 
 
+class EvidenceReveal(models.Model):
+    """When the reviewer of a verdict was first shown score, tier and reasons."""
+
+    verdict = models.OneToOneField(
+        Verdict, primary_key=True, on_delete=models.PROTECT, related_name="reveal"
+    )
+    at = models.DateTimeField(db_default=functions.Now())
+
+    class Meta:
+        triggers = append_only()
+
+
 class VerdictNote(models.Model):
     """What may quote content: the note, free texts and spans. Erasable, unlike its verdict."""
 

@@ -54,6 +54,7 @@ CREATE TABLE scoring_payload (
     output text NOT NULL,
     fingerprint bytea,
     reasons jsonb NOT NULL,
+    intervention jsonb,
     PRIMARY KEY (id)
 ) PARTITION BY RANGE (id);
 """
@@ -139,6 +140,7 @@ class Migration(migrations.Migration):
                         ("output", models.TextField()),
                         ("fingerprint", models.BinaryField(null=True)),
                         ("reasons", models.JSONField(default=list)),
+                        ("intervention", models.JSONField(null=True)),
                     ],
                     options={"db_table": "scoring_payload"},
                 ),

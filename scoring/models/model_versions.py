@@ -1,8 +1,8 @@
 """The monitored systems, as their records describe them."""
 
+import pgtrigger
 from django.db import models
 
-from oversight.audit.models import append_only
 from oversight.tenancy.models import Project
 
 
@@ -16,11 +16,23 @@ class ModelVersion(models.Model):
     role_format = models.TextField(blank=True)
     decoder = models.JSONField(default=dict)
     digest = models.BinaryField()  # of the five fields above: what makes two of them the same
+    # Set by the first fingerprint that is seen, and fixed from then on.
     fingerprint_dimension = models.PositiveSmallIntegerField(null=True)
     first_seen_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        triggers = append_only()
+        triggers = [
+            pgtrigger.Protect(name="stays", operation=pgtrigger.Delete),
+            pgtrigger.Protect(
+                name="seen_is_frozen",
+                operation=pgtrigger.Update,
+                condition=pgtrigger.Q(old__fingerprint_dimension__isnull=False)
+                | pgtrigger.Q(old__digest__df=pgtrigger.F("new__digest"))
+                | pgtrigger.Q(old__project__df=pgtrigger.F("new__project"))
+                | pgtrigger.Q(old__name__df=pgtrigger.F("new__name"))
+                | pgtrigger.Q(old__version__df=pgtrigger.F("new__version")),
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["project", "digest"], name="model_version_once"),
         ]

@@ -97,6 +97,7 @@ class RecordPayload(models.Model):
     output = models.TextField()
     fingerprint = models.BinaryField(null=True)
     reasons = models.JSONField(default=list)
+    intervention = models.JSONField(null=True)  # {"kind": block | replace, "replacement"?}
 
     class Meta:
         db_table = "scoring_payload"

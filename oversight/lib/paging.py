@@ -1,0 +1,70 @@
+"""Keyset paging: a cursor says after which row to go on, so a page costs the same anywhere."""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.db.models import QuerySet
+
+from oversight.lib import codec, errors
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 500
+
+
+def limit_of(params: Mapping[str, str]) -> int:
+    """The `limit` parameter, between 1 and `MAX_LIMIT`.
+
+    Raises:
+        InvalidInput: it is not such a number.
+    """
+    text = params.get("limit", str(DEFAULT_LIMIT))
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= MAX_LIMIT):
+        raise errors.InvalidInput.at("limit", f"a number from 1 to {MAX_LIMIT}")
+    return int(text)
+
+
+def encode_cursor(key: list[str | int]) -> str:
+    return base64.urlsafe_b64encode(codec.encode(key)).decode().rstrip("=")
+
+
+def decode_cursor(text: str) -> list[Any]:
+    """The sort key inside a cursor.
+
+    Raises:
+        InvalidInput: the cursor was not made by `encode_cursor`.
+    """
+    try:
+        key = codec.decode(base64.urlsafe_b64decode(text.encode() + b"=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError, errors.InvalidInput):
+        key = None
+    if not isinstance(key, list) or not key:
+        raise errors.InvalidInput.at("cursor", "this is not a cursor of this list")
+    return key
+
+
+def page(
+    rows: QuerySet[Any],
+    params: Mapping[str, str],
+    *,
+    after: Callable[[QuerySet[Any], list[Any]], QuerySet[Any]],
+    key: Callable[[Any], list[str | int]],
+) -> tuple[list[Any], str | None]:
+    """One page of an ordered queryset and the cursor of the next, or None at the end.
+
+    Args:
+        rows: ordered by the same columns as the key.
+        params: the request's `cursor` and `limit`.
+        after: narrows the queryset to what follows a key.
+        key: a row's sort key.
+    """
+    limit = limit_of(params)
+    if text := params.get("cursor"):
+        try:
+            rows = after(rows, decode_cursor(text))
+        except (TypeError, ValueError, IndexError):
+            raise errors.InvalidInput.at("cursor", "this is not a cursor of this list") from None
+    found = list(rows[: limit + 1])
+    following = encode_cursor(key(found[limit - 1])) if len(found) > limit else None
+    return found[:limit], following

@@ -1,0 +1,238 @@
+"""Verdicts: given once per slot, pinned to the form that was shown, corrected only by addition."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from oversight.audit import services as audit
+from oversight.lib import errors
+from oversight.tenancy import access
+from oversight.tenancy.actors import Actor
+from review.answers import check_answers
+from review.models import (
+    Case,
+    Clause,
+    EvidenceReveal,
+    Question,
+    ReviewQueue,
+    RubricVersion,
+    Slot,
+    Verdict,
+    VerdictNote,
+)
+from review.services import claims, resolutions
+from review.violations import violation_of
+
+MAX_NOTE = 10_000
+MAX_SECONDS = 86_400.0
+
+
+def submit(
+    actor: Actor,
+    *,
+    case_id: UUID,
+    claim_token: UUID,
+    answers: dict[str, Any],
+    note: str = "",
+    seconds: float | None = None,
+) -> Verdict:
+    """Store a reviewer's answers and close their slot.
+
+    A replay with the same token and answers returns the verdict that is stored. A claim whose
+    lease ran out still counts while nobody else took the slot.
+
+    Raises:
+        InvalidInput: an answer does not fit its question; the path names it.
+        Conflict: the claim is not the caller's any more, or the replay answers otherwise.
+    """
+    access.require(actor, "review")
+    with transaction.atomic():
+        if (stored := _find_replayed(actor, case_id, claim_token, answers)) is not None:
+            return stored
+        slot = claims.lock_claim(actor, case_id=case_id, token=claim_token)
+        assert slot.rubric_version is not None
+        case = Case.objects.select_for_update().select_related("evidence", "queue").get(
+            pk=slot.case_id
+        )
+        verdict = _write(
+            actor,
+            case,
+            slot,
+            answers=answers,
+            note=note,
+            seconds=seconds,
+            is_blind=case.queue.evidence != ReviewQueue.Evidence.OPEN,
+        )
+        Slot.objects.filter(pk=slot.pk).update(state=Slot.State.DONE, lease_expires_at=None)
+        audit.record(
+            actor,
+            "verdict.given",
+            "verdict",
+            verdict.pk,
+            case=str(case.pk),
+            rubric_version=slot.rubric_version_id,
+            rubric_digest=verdict.rubric_digest,
+        )
+        resolutions.resolve(actor, case=case)
+    return verdict
+
+
+def supersede(
+    actor: Actor,
+    *,
+    verdict_id: UUID,
+    answers: dict[str, Any],
+    note: str = "",
+    seconds: float | None = None,
+) -> Verdict:
+    """Correct one's own verdict by a new row; the first one stays.
+
+    Once evidence was shown, the new row is not blind, and figures keep the blind answer.
+
+    Raises:
+        NotFound: no such verdict of the caller's.
+        Conflict: it has been superseded already.
+    """
+    access.require(actor, "review")
+    with transaction.atomic():
+        old = get_own(actor, verdict_id=verdict_id)
+        case = Case.objects.select_for_update().select_related("evidence", "queue").get(
+            pk=old.case_id
+        )
+        reveal = EvidenceReveal.objects.filter(verdict__slot=old.slot_id).first()
+        try:
+            with transaction.atomic():
+                verdict = _write(
+                    actor,
+                    case,
+                    old.slot,
+                    answers=answers,
+                    note=note,
+                    seconds=seconds,
+                    is_blind=old.is_blind and reveal is None,
+                    supersedes=old,
+                    evidence_seen_at=reveal.at if reveal else None,
+                )
+        except IntegrityError:
+            raise errors.Conflict(
+                "this verdict has been superseded already", code="superseded"
+            ) from None
+        audit.record(
+            actor,
+            "verdict.superseded",
+            "verdict",
+            verdict.pk,
+            case=str(case.pk),
+            before=str(old.pk),
+            blind=verdict.is_blind,
+        )
+        resolutions.resolve(actor, case=case)
+    return verdict
+
+
+def see_evidence(actor: Actor, *, verdict_id: UUID) -> Verdict:
+    """Note that the reviewer is now shown score, tier and reasons; only after a verdict."""
+    with transaction.atomic():
+        verdict = get_own(actor, verdict_id=verdict_id)
+        if verdict.case.queue.evidence == ReviewQueue.Evidence.ALWAYS:
+            raise errors.NotAllowed("this queue is judged blind always")
+        _, is_new = EvidenceReveal.objects.get_or_create(verdict=verdict, defaults={"at": Now()})
+        if is_new:
+            audit.record(actor, "evidence.seen", "verdict", verdict.pk, case=str(verdict.case_id))
+    return verdict
+
+
+def get_own(actor: Actor, *, verdict_id: UUID) -> Verdict:
+    """The caller's own verdict.
+
+    Raises:
+        NotFound: there is none such in the project, or it is somebody else's.
+    """
+    mine = {"ai_rater": actor.ai_rater} if actor.ai_rater else {"reviewer": actor.user}
+    verdict = (
+        Verdict.objects.select_related("case__queue", "case__evidence", "slot", "rubric_version")
+        .filter(project=actor.project, pk=verdict_id, **mine)
+        .first()
+    )
+    if verdict is None or not actor.can_review:
+        raise errors.NotFound("there is no such verdict of yours")
+    return verdict
+
+
+def _find_replayed(
+    actor: Actor, case_id: UUID, token: UUID, answers: dict[str, Any]
+) -> Verdict | None:
+    stored = (
+        Verdict.objects.select_related("note", "rubric_version")
+        .filter(project=actor.project, case=case_id, token=token, supersedes=None)
+        .filter(reviewer=actor.user, ai_rater=actor.ai_rater)
+        .first()
+    )
+    if stored is None:
+        return None
+    checked = check_answers(_questions(stored.rubric_version), answers)
+    same_texts = checked.texts == stored.note.texts or stored.note.erased_at is not None
+    if checked.plain != stored.answers or not same_texts:
+        raise errors.Conflict(
+            "this claim was answered already, and otherwise; correct the verdict instead",
+            code="answered",
+            extra={"state": {"verdict": str(stored.pk)}},
+        )
+    return stored
+
+
+def _write(
+    actor: Actor,
+    case: Case,
+    slot: Slot,
+    *,
+    answers: dict[str, Any],
+    note: str,
+    seconds: float | None,
+    is_blind: bool,
+    supersedes: Verdict | None = None,
+    evidence_seen_at: Any = None,
+) -> Verdict:
+    version = slot.rubric_version
+    assert version is not None
+    assert slot.token is not None
+    if len(note) > MAX_NOTE:
+        raise errors.InvalidInput.at("note", f"at most {MAX_NOTE:,} characters", "length")
+    if seconds is not None and not 0 <= seconds <= MAX_SECONDS:
+        raise errors.InvalidInput.at("seconds", "between 0 and a day", "out_of_range")
+    questions = _questions(version)
+    checked = check_answers(questions, answers)
+    verdict = Verdict.objects.create(
+        project=actor.project,
+        case=case,
+        slot=slot,
+        reviewer=actor.user if not actor.ai_rater else None,
+        ai_rater=actor.ai_rater,
+        rubric_version=version,
+        rubric_digest=version.digest,
+        clause_hashes=clause_hashes(version, questions),
+        answers=checked.plain,
+        violation=violation_of(questions, checked.plain),
+        is_blind=is_blind,
+        evidence_seen_at=evidence_seen_at,
+        content_hash=case.evidence.content_hash,
+        seconds=seconds,
+        token=slot.token,
+        supersedes=supersedes,
+    )
+    VerdictNote.objects.create(verdict=verdict, note=note, texts=checked.texts)
+    return verdict
+
+
+def _questions(version: RubricVersion) -> list[Question]:
+    return list(version.questions.all())
+
+
+def clause_hashes(version: RubricVersion, questions: list[Question]) -> dict[str, dict[str, str]]:
+    """{question: {clause key: clause digest}} of a rubric version: what each answer rests on."""
+    digests = dict(
+        Clause.objects.filter(version=version.policy_version_id).values_list("key", "digest")
+    )
+    return {q.key: {key: digests[key] for key in q.clauses if key in digests} for q in questions}

@@ -1,0 +1,85 @@
+"""`/api/v1/records`: sending records and reading them back."""
+
+from uuid import UUID
+
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from oversight.lib import codec, errors, paging
+from scoring.api import serializers
+from scoring.intake import body
+from scoring.selectors import records as selectors
+from scoring.services import ingest
+
+_RESULTS = ("all", "rejected", "none")
+
+
+class RecordsView(APIView):
+    permissions = {"POST": "records:write", "GET": "records:read"}
+
+    @extend_schema(
+        operation_id="records_create",
+        request={
+            body.JSON: serializers.RecordsInSerializer,
+            body.NDJSON: serializers.RecordInSerializer(many=True),
+        },
+        parameters=[OpenApiParameter("results", str, enum=_RESULTS, default="all")],
+        responses={200: serializers.OutcomeSerializer, 422: serializers.OutcomeSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        shown = request.query_params.get("results", "all")
+        if shown not in _RESULTS:
+            raise errors.InvalidInput.at("results", "none, rejected or all")
+        slices = body.split(_read(request), request.content_type or "")
+        done = ingest.ingest(request.user, slices=slices)
+        return Response(
+            serializers.outcome(done, shown),
+            status=200 if done.accepted or done.duplicates else 422,
+        )
+
+    @extend_schema(
+        operation_id="records_list",
+        parameters=[
+            OpenApiParameter(name, str) for name in (*sorted(selectors.FILTERS), "cursor", "limit")
+        ],
+        responses=serializers.RecordPageSerializer,
+    )
+    def get(self, request: Request) -> Response:
+        found, following = paging.page(
+            selectors.records(request.user, request.query_params),
+            request.query_params,
+            after=lambda rows, key: rows.filter(id__lt=UUID(key[0])),
+            key=lambda row: [str(row.pk)],
+        )
+        return Response({"results": [serializers.record(row) for row in found], "next": following})
+
+
+def _read(request: Request) -> bytes:
+    """The body, inflated; what the client announced must have arrived whole."""
+    django = request._request
+    announced = django.META.get("CONTENT_LENGTH") or "0"
+    if announced.isdigit() and int(announced) > body.MAX_DECODED_BYTES:
+        raise errors.TooLarge(f"the body is larger than {body.MAX_DECODED_BYTES // 2**20} MiB")
+    data = django.read()
+    if announced.isdigit() and len(data) < int(announced):
+        raise errors.InvalidInput("the body is shorter than announced", code="truncated")
+    return body.inflate(data, django.headers.get("Content-Encoding", ""))
+
+
+class RecordView(APIView):
+    permissions = {"GET": "records:read"}
+
+    @extend_schema(operation_id="records_read", responses=serializers.RecordSerializer)
+    def get(self, request: Request, record_id: UUID) -> Response:
+        row = selectors.get_record(request.user, record_id)
+        payload = selectors.find_payload(record_id)
+        answer = serializers.record(row)
+        if payload is not None:
+            answer |= {
+                "input": codec.decode(payload.input.encode()),
+                "output": codec.decode(payload.output.encode()),
+                "reasons": payload.reasons,
+            }
+        return Response(answer)

@@ -1,0 +1,173 @@
+"""The form of records in the API, for the schema and for answers."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from oversight.lib.clock import rfc3339
+from scoring.decisions import Decision
+from scoring.models import Action, InferenceRecord
+from scoring.services.ingest import Incoming, Outcome
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    path = serializers.CharField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ModelSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=200)
+    version = serializers.CharField(max_length=200)
+    prompt_template = serializers.CharField(required=False)
+    role_format = serializers.CharField(required=False)
+    decoder = serializers.DictField(required=False)
+
+
+class ConsentSerializer(serializers.Serializer[Any]):
+    review = serializers.BooleanField(required=False)
+    training = serializers.BooleanField(required=False)
+    basis = serializers.CharField(required=False, max_length=200)
+
+
+class RecordInSerializer(serializers.Serializer[Any]):
+    """A record as sent. Decoding itself is scoring/intake/wire.py; this describes it."""
+
+    external_id = serializers.CharField(max_length=200)
+    occurred_at = serializers.DateTimeField(help_text="RFC 3339 with offset")
+    model = ModelSerializer()
+    input = serializers.JSONField(help_text="a string, or a list of {role, content}")
+    output = serializers.JSONField(help_text="a string, or a list of {role, content}")
+    signals = serializers.DictField(child=serializers.FloatField(), required=False)
+    fingerprint = serializers.JSONField(
+        required=False, help_text='a list of numbers, or {"dtype": "float16|float32", "data": …}'
+    )
+    context = serializers.DictField(required=False)
+    conversation_id = serializers.CharField(required=False, max_length=200)
+    subject_id = serializers.CharField(required=False, max_length=200)
+    consent = ConsentSerializer(required=False)
+
+
+class RecordsInSerializer(serializers.Serializer[Any]):
+    records = RecordInSerializer(many=True)
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    kind = serializers.CharField()
+    name = serializers.CharField()
+    contribution = serializers.FloatField()
+    detail = serializers.CharField()
+
+
+class ResultSerializer(serializers.Serializer[Any]):
+    index = serializers.IntegerField()
+    external_id = serializers.CharField(allow_null=True)
+    id = serializers.UUIDField(allow_null=True)
+    status = serializers.ChoiceField(["accepted", "duplicate", "rejected"])
+    score = serializers.FloatField(required=False)
+    raw = serializers.FloatField(required=False)
+    p_violation = serializers.FloatField(required=False, allow_null=True)
+    tier = serializers.IntegerField(required=False)
+    action = serializers.ChoiceField(["pass", "review", "intervene"], required=False)
+    intervention = serializers.DictField(required=False)
+    reasons = ReasonSerializer(many=True, required=False)
+    errors = FieldErrorSerializer(many=True)
+
+
+class OutcomeSerializer(serializers.Serializer[Any]):
+    accepted = serializers.IntegerField()
+    duplicates = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+    results = ResultSerializer(many=True)
+
+
+class RecordSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    external_id = serializers.CharField()
+    occurred_at = serializers.DateTimeField()
+    model_name = serializers.CharField()
+    model_version = serializers.CharField()
+    region = serializers.CharField()
+    score = serializers.FloatField()
+    raw = serializers.FloatField()
+    p_violation = serializers.FloatField(allow_null=True)
+    tier = serializers.IntegerField()
+    action = serializers.ChoiceField(["pass", "review", "intervene"])
+    scorer_version = serializers.IntegerField()
+    held_out = serializers.BooleanField()
+    signals = serializers.DictField()
+    context = serializers.DictField()
+    consent = ConsentSerializer()
+
+
+class RecordPageSerializer(serializers.Serializer[Any]):
+    results = RecordSerializer(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+def decided(decision: Decision) -> dict[str, Any]:
+    """A decision as `POST records` and `GET records/{id}` tell it."""
+    told: dict[str, Any] = {
+        "score": decision.score,
+        "raw": decision.raw,
+        "p_violation": decision.p_violation,
+        "tier": decision.tier,
+        "action": decision.action.label,
+        "reasons": list(decision.reasons),
+    }
+    if decision.intervention is not None:
+        told["intervention"] = decision.intervention
+    return told
+
+
+def result(incoming: Incoming) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "index": incoming.index,
+        "external_id": incoming.external_id,
+        "id": None if incoming.id is None else str(incoming.id),
+        "status": incoming.status,
+        "errors": [error.as_dict() for error in incoming.errors],
+    }
+    if incoming.decision is not None and incoming.status != "rejected":
+        told |= decided(incoming.decision)
+    return told
+
+
+def outcome(done: Outcome, results: str) -> dict[str, Any]:
+    """The answer to `POST records`; `results` is none, rejected or all."""
+    shown = {
+        "none": [],
+        "rejected": [i for i in done.results if i.status == "rejected"],
+        "all": done.results,
+    }[results]
+    return {
+        "accepted": done.accepted,
+        "duplicates": done.duplicates,
+        "rejected": done.rejected,
+        "results": [result(incoming) for incoming in shown],
+    }
+
+
+def record(row: InferenceRecord) -> dict[str, Any]:
+    return {
+        "id": str(row.pk),
+        "external_id": row.external_id,
+        "occurred_at": rfc3339(row.occurred_at),
+        "model_name": row.model_version.name,
+        "model_version": row.model_version.version,
+        "region": row.region,
+        "score": row.score,
+        "raw": row.raw,
+        "p_violation": row.p_violation,
+        "tier": row.tier,
+        "action": Action(row.action).label,
+        "scorer_version": row.scorer_version.number,
+        "held_out": row.held_out,
+        "signals": row.signals,
+        "context": row.context,
+        "consent": {
+            "review": row.may_review,
+            "training": row.may_train,
+            "basis": row.consent_basis,
+        },
+    }

@@ -1,0 +1,1 @@
+"""From untrusted bytes to checked records: decode, check, normalise. Nothing here stores."""

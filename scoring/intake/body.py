@@ -1,0 +1,115 @@
+"""The body of `POST records`: inflate, split, and hand on one slice of bytes per record.
+
+Records are cut out without being decoded, so that a bad one is refused alone.
+"""
+
+import zlib
+from collections.abc import Iterator
+
+import msgspec
+
+from oversight.lib import errors
+from oversight.lib.parsers import refuse_foreign_charset
+
+MAX_RECORDS = 10_000
+MAX_DECODED_BYTES = 64 * 1024 * 1024
+_INFLATE_STEP = 1 << 20
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+
+class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
+    records: list[msgspec.Raw]
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+
+
+def inflate(body: bytes, encoding: str) -> bytes:
+    """Undo the content encoding, never producing more than the cap.
+
+    Args:
+        body: as received.
+        encoding: the Content-Encoding header; gzip or nothing.
+
+    Raises:
+        UnsupportedMedia: another encoding.
+        TooLarge: more than `MAX_DECODED_BYTES` come out.
+        InvalidInput: not gzip, damaged, or cut off.
+    """
+    encoding = encoding.strip().lower()
+    if encoding in ("", "identity"):
+        if len(body) > MAX_DECODED_BYTES:
+            raise _too_large()
+        return body
+    if encoding != "gzip":
+        raise errors.UnsupportedMedia(f"content encoding {encoding[:40]!r} is not understood")
+    parts: list[bytes] = []
+    size = 0
+    rest = body
+    try:
+        while rest:  # a gzip file may hold several members
+            stream = zlib.decompressobj(31)
+            while True:
+                part = stream.decompress(rest, _INFLATE_STEP)
+                size += len(part)
+                if size > MAX_DECODED_BYTES:
+                    raise _too_large()
+                parts.append(part)
+                rest = stream.unconsumed_tail
+                if stream.eof or not (rest or part):
+                    break
+            if not stream.eof:
+                raise errors.InvalidInput("the gzip body is cut off", code="bad_gzip")
+            rest = stream.unused_data
+    except zlib.error:
+        raise errors.InvalidInput("the body is not gzip, or is damaged", code="bad_gzip") from None
+    return b"".join(parts)
+
+
+def _too_large() -> errors.TooLarge:
+    return errors.TooLarge(f"the decoded body is larger than {MAX_DECODED_BYTES // 2**20} MiB")
+
+
+def split(body: bytes, content_type: str) -> list[bytes]:
+    """One slice of bytes per record, in the order sent.
+
+    Args:
+        body: inflated.
+        content_type: the Content-Type header, JSON or NDJSON.
+
+    Raises:
+        UnsupportedMedia: another type or charset.
+        InvalidInput: a JSON body that is not `{"records": [...]}`.
+        TooLarge: more than `MAX_RECORDS`.
+    """
+    refuse_foreign_charset(content_type)
+    kind = content_type.split(";")[0].strip().lower()
+    if kind == NDJSON:
+        slices = list(_lines(body))
+    elif kind == JSON:
+        slices = _elements(body)
+    else:
+        raise errors.UnsupportedMedia(f"send {JSON} or {NDJSON}")
+    if len(slices) > MAX_RECORDS:
+        raise errors.TooLarge(f"more than {MAX_RECORDS:,} records in one request")
+    if not slices:
+        raise errors.InvalidInput.at("records", "there are no records in the body", "required")
+    return slices
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    return (line for line in body.split(b"\n") if line.strip(b" \t\r"))
+
+
+def _elements(body: bytes) -> list[bytes]:
+    try:
+        return [bytes(raw) for raw in _envelope.decode(body).records]
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$")
+        raise errors.InvalidInput.at(path.strip(".`") or "records", message) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise errors.InvalidInput.at("", f"the body is not JSON: {error}", "not_json") from None
+    except RecursionError:
+        raise errors.InvalidInput.at("", "the body is nested too deep", "too_deep") from None

@@ -1,0 +1,99 @@
+"""Reads of records. Every query starts from a project and bounds the id where a time is given."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from django.utils.dateparse import parse_datetime
+
+from oversight.lib import errors
+from oversight.tenancy import access
+from oversight.tenancy.actors import Actor
+from oversight.tenancy.models import Project
+from scoring.models import Action, InferenceRecord, RecordPayload
+from scoring.models.records import RecordQuerySet
+
+FILTERS = frozenset(
+    {"model", "version", "tier", "action", "region", "occurred_after", "occurred_before"}
+)
+_PAGING = frozenset({"cursor", "limit", "project"})
+
+
+def get_record(actor: Actor, record_id: UUID) -> InferenceRecord:
+    """A record of the actor's project.
+
+    Raises:
+        NotFound: none with this id in the project.
+    """
+    access.require(actor, "records:read")
+    record = (
+        InferenceRecord.objects.of(actor.project)
+        .filter(pk=record_id)
+        .prefetch_related("model_version", "scorer_version")
+        .first()
+    )
+    if record is None:
+        raise errors.NotFound("there is no such record")
+    return record
+
+
+def find_payload(record_id: UUID) -> RecordPayload | None:
+    return RecordPayload.objects.filter(pk=record_id).first()
+
+
+def records(actor: Actor, params: Mapping[str, str]) -> RecordQuerySet:
+    """The project's records that match the allow-listed filters, newest first.
+
+    Raises:
+        InvalidInput: an unknown filter or a value of the wrong form.
+    """
+    access.require(actor, "records:read")
+    for name in params:
+        if name not in FILTERS | _PAGING:
+            raise errors.InvalidInput.at(name[:60], "there is no such filter", "unknown_filter")
+    found = InferenceRecord.objects.of(actor.project).within(
+        since=_moment(params, "occurred_after"), until=_moment(params, "occurred_before")
+    )
+    found = _by_model(actor.project, found, params)
+    if "tier" in params:
+        if params["tier"] not in {"0", "1", "2", "3", "4"}:
+            raise errors.InvalidInput.at("tier", "a tier from 0 to 4")
+        found = found.filter(tier=int(params["tier"]))
+    if "action" in params:
+        by_label = {action.label: action for action in Action}
+        if params["action"] not in by_label:
+            raise errors.InvalidInput.at("action", "pass, review or intervene")
+        found = found.filter(action=by_label[params["action"]])
+    if "region" in params:
+        found = found.filter(region=_text(params, "region"))
+    return found.prefetch_related("model_version", "scorer_version").order_by("-id")
+
+
+def _by_model(
+    project: Project, found: RecordQuerySet, params: Mapping[str, str]
+) -> RecordQuerySet:
+    names = {"model": "name", "version": "version"}
+    wanted = {names[key]: _text(params, key) for key in names if key in params}
+    if not wanted:
+        return found
+    # As literals: a join would be planned over all partitions.
+    versions = project.model_versions.filter(**wanted).values_list("pk", flat=True)
+    return found.filter(model_version__in=list(versions))
+
+
+def _text(params: Mapping[str, str], name: str) -> str:
+    if "\x00" in params[name]:
+        raise errors.InvalidInput.at(name, "contains a NUL character")
+    return params[name]
+
+
+def _moment(params: Mapping[str, str], name: str) -> datetime | None:
+    if name not in params:
+        return None
+    try:
+        moment = parse_datetime(params[name])
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise errors.InvalidInput.at(name, "a time as in RFC 3339, with offset")
+    return moment

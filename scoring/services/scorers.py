@@ -1,0 +1,144 @@
+"""Scorer versions: the first one of a project, fitting, releasing; and loading them for use."""
+
+from functools import lru_cache
+
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.db.models.functions import Now
+
+from oversight.audit import services as audit
+from oversight.lib import errors
+from oversight.tenancy import access
+from oversight.tenancy.actors import Actor
+from oversight.tenancy.models import Project
+from scoring.core.scorers import Scorer as CoreScorer
+from scoring.core.scorers import load_scorer
+from scoring.core.state import ScorerState
+from scoring.models import Scorer, ScorerVersion
+
+DEFAULT = "default"
+COLD_START = ("cold_start", 1)
+
+
+def current_version(project: Project) -> ScorerVersion:
+    """The released version that scores a project's records; made at cold start if there is none."""
+    scorer = (
+        Scorer.objects.select_related("current").filter(project=project, slug=DEFAULT).first()
+    )
+    if scorer is not None and scorer.current is not None:
+        return scorer.current
+    try:
+        with transaction.atomic():
+            scorer = scorer or Scorer.objects.create(project=project, slug=DEFAULT)
+            version = _add_version(scorer, *COLD_START, ScorerState(config={}, arrays={}), {})
+            _mark_released(version, None)
+            return version
+    except IntegrityError:  # two first requests at once
+        return current_version(project)
+
+
+def load(version_id: int) -> CoreScorer:
+    """The scorer of a released version, ready to score; frozen, so remembered by its key."""
+    return _load(version_id)
+
+
+@lru_cache(maxsize=32)
+def _load(version_id: int) -> CoreScorer:
+    version = ScorerVersion.objects.get(pk=version_id)
+    state = ScorerState.from_bytes(bytes(version.state))
+    if state.digest() != version.digest:
+        raise errors.Unavailable(f"scorer version {version_id} is damaged: its digest differs")
+    return load_scorer(version.kind, version.kind_number, state)
+
+
+def _add_version(
+    scorer: Scorer, kind: str, kind_number: int, state: ScorerState, baseline: dict[str, object]
+) -> ScorerVersion:
+    last = scorer.versions.aggregate(last=Max("number"))["last"] or 0
+    return ScorerVersion.objects.create(
+        scorer=scorer,
+        number=last + 1,
+        kind=kind,
+        kind_number=kind_number,
+        config=state.config,
+        state=state.to_bytes(),
+        digest=state.digest(),
+        baseline=baseline,
+    )
+
+
+def propose(
+    actor: Actor,
+    *,
+    kind: str,
+    kind_number: int,
+    state: ScorerState,
+    baseline: dict[str, object],
+    slug: str = DEFAULT,
+) -> ScorerVersion:
+    """Store a fitted scorer as the next version, not yet in use."""
+    access.require(actor, "scorers:write")
+    with transaction.atomic():
+        current_version(actor.project)
+        scorer = Scorer.objects.select_for_update().get(project=actor.project, slug=slug)
+        version = _add_version(scorer, kind, kind_number, state, baseline)
+        if actor.user is not None:
+            version.created_by = actor.user
+            version.save(update_fields=["created_by"])
+        audit.record(
+            actor,
+            "scorer.proposed",
+            "scorer_version",
+            version.pk,
+            scorer=slug,
+            number=version.number,
+            kind=f"{kind}_v{kind_number}",
+            digest=version.digest,
+            baseline=baseline,
+        )
+    return version
+
+
+def release(actor: Actor, *, version: ScorerVersion) -> ScorerVersion:
+    """Put a version in use: from now on records are scored by it. Also rolls back to an old one.
+
+    Raises:
+        Conflict: it is in use already.
+    """
+    access.require(actor, "scorers:write")
+    with transaction.atomic():
+        scorer = Scorer.objects.select_for_update(of=("self",)).select_related("current").get(
+            pk=version.scorer_id, project=actor.project
+        )
+        before = scorer.current
+        if before is not None and before.pk == version.pk:
+            raise errors.Conflict("this version is in use already")
+        _mark_released(version, actor)
+        audit.record(
+            actor,
+            "scorer.released",
+            "scorer_version",
+            version.pk,
+            scorer=scorer.slug,
+            before=before.number if before else None,
+            after=version.number,
+        )
+    version.refresh_from_db()
+    return version
+
+
+def _mark_released(version: ScorerVersion, actor: Actor | None) -> None:
+    Released = ScorerVersion.Status.RELEASED
+    ScorerVersion.objects.filter(scorer=version.scorer, status=Released).update(
+        status=ScorerVersion.Status.RETIRED
+    )
+    ScorerVersion.objects.filter(pk=version.pk, released_at=None).update(
+        released_at=Now(), released_by=actor.user if actor else None
+    )
+    ScorerVersion.objects.filter(pk=version.pk).update(status=Released)
+    Scorer.objects.filter(pk=version.scorer_id).update(current=version)
+
+
+def forget() -> None:
+    """Forget loaded scorers (tests roll rows back)."""
+    _load.cache_clear()

@@ -1,0 +1,1 @@
+"""How records reach their tables: partitions made on demand, rows written by COPY."""

@@ -1,0 +1,69 @@
+"""Time partitions of records and payloads, made ahead by schedule and on demand.
+
+There is no default partition: a row outside all partitions fails its whole batch, so ingest
+ensures the partitions of its batch first. A partition is created as a plain table and attached,
+since CREATE … PARTITION OF would wait behind every open reader of the parent.
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from oversight.lib.clock import EPOCH
+from oversight.lib.transactions import advisory_lock
+from scoring import ids
+
+TABLES = ("scoring_record", "scoring_payload")
+_known: set[str] = set()  # partitions this process has seen; they are dropped whole and late
+
+
+def start_of(moment: datetime) -> datetime:
+    """The start of the partition that holds a moment."""
+    days = (moment - EPOCH).days
+    width = settings.OVERSIGHT_PARTITION_DAYS
+    return EPOCH + timedelta(days=days - days % width)
+
+
+def ensure(moments: Iterable[datetime]) -> None:
+    """Make the partitions that these moments need; cheap where they are known."""
+    for start in sorted({start_of(moment) for moment in moments}):
+        suffix = f"{start:%Y%m%d}"
+        if suffix not in _known:
+            for table in TABLES:
+                _create(table, suffix, start)
+            # Known only once it is committed: a test, or a failed request, may roll it back.
+            transaction.on_commit(partial(_known.add, suffix))
+
+
+def ensure_ahead(weeks: int = 4) -> None:
+    """Make the partitions of the coming weeks, so that ingest seldom has to."""
+    now = datetime.now(UTC)
+    ensure(now + timedelta(weeks=week) for week in range(weeks + 1))
+
+
+def forget() -> None:
+    """Forget what this process has seen (after partitions were dropped)."""
+    _known.clear()
+
+
+def _create(table: str, suffix: str, start: datetime) -> None:
+    name = f"{table}_p{suffix}"
+    low = ids.lower_bound(start)
+    high = ids.lower_bound(start + timedelta(days=settings.OVERSIGHT_PARTITION_DAYS))
+    with transaction.atomic(), connection.cursor() as cursor:
+        # Two creators: the second waits here and finds the table.
+        advisory_lock("scoring.partition", start.toordinal())
+        cursor.execute("SELECT to_regclass(%s)", [name])
+        if cursor.fetchone()[0] is not None:
+            return
+        # All names and bounds are our own: a constant, a date and two hexadecimal ids.
+        # Up to 8 kB a row stays in its page: compressing it would cost more than it saves.
+        cursor.execute(
+            f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL) WITH (toast_tuple_target = 8160)"
+        )
+        cursor.execute(
+            f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{low}') TO ('{high}')"
+        )
