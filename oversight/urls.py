@@ -3,13 +3,17 @@
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from oversight import pages
+from oversight import home, pages, theme
 
 api = [
     path("", include("scoring.api.urls")),
 ]
 
 urlpatterns = [
+    path("", home.home, name="home"),
+    path("p/<slug:project>/", home.project_home, name="project_home"),
+    path("theme", theme.set_theme, name="theme"),
+    path("p/<slug:project>/", include("review.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include((api, "api"))),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

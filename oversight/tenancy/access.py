@@ -56,6 +56,15 @@ def access_project(
     return actor
 
 
+def memberships_of(user: User | AnonymousUser | Any) -> list[Membership]:
+    """A person's memberships, by the name of the project."""
+    return list(
+        Membership.objects.select_related("project", "user")
+        .filter(user=user.pk, user__is_active=True)
+        .order_by("project__name", "project__slug")
+    )
+
+
 def access_key(text: str) -> Actor:
     """The actor behind an API key.
 

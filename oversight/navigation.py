@@ -1,0 +1,54 @@
+"""Where a member may go in a project: one row per place, shown by permission alone."""
+
+from dataclasses import dataclass
+
+from django.urls import NoReverseMatch, reverse
+
+from oversight.tenancy.actors import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    label: str
+    url_name: str
+    permissions: frozenset[str]  # any of them opens it
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    label: str
+    href: str
+    is_current: bool
+
+
+def _place(label: str, url_name: str, *permissions: str) -> Place:
+    return Place(label, url_name, frozenset(permissions))
+
+
+PLACES = (
+    _place("Review", "review:queue_list", "review", "queues:write"),
+    _place("Records", "scoring:record_list", "records:read"),
+    _place("Rounds", "review:round_list", "rounds:run", "figures:read"),
+    _place("Adjudication", "review:adjudication_list", "queues:write"),
+    _place("Figures", "review:figures", "figures:read"),
+    _place("Policies", "review:policy_list", "policies:write"),
+    _place("Rubrics", "review:rubric_list", "policies:write"),
+    _place("Scorers", "scoring:scorer_list", "scorers:write"),
+    _place("Datasets", "review:dataset_list", "datasets:read"),
+    _place("Audit log", "audit:event_list", "audit:read"),
+    _place("Settings", "tenancy:project_settings", "project:write", "members:write", "keys:write"),
+)
+
+
+def project_links(actor: Actor, path: str) -> list[Link]:
+    """The links an actor may follow, in order; `path` marks the current one."""
+    links = []
+    for place in PLACES:
+        if not place.permissions & actor.permissions:
+            continue
+        try:
+            href = reverse(place.url_name, args=[actor.project.slug])
+        except NoReverseMatch:
+            continue  # an installation may leave a floor's pages out
+        links.append(Link(place.label, href, path.startswith(href)))
+    return links

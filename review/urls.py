@@ -1,0 +1,7 @@
+"""Addresses of the reviewers' pages; included below `/p/<slug:project>/`."""
+
+from django.urls import URLPattern, path
+
+app_name = "review"
+
+urlpatterns: list[URLPattern] = []
