@@ -4,6 +4,7 @@ Both shrink the sample covariance S towards μI with μ = tr(S)/d, so that it ca
 where there are fewer records than dimensions.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,21 +59,43 @@ def oas(x: NDArray[np.float64]) -> ShrunkCovariance:
 
 def column_scale(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """Standard deviation per column, float64 (d,); 1 where a column is constant."""
-    scale = x.std(axis=0)
     # A constant column of large values has rounding noise for a deviation, not zero.
-    noise = 1e-12 * np.abs(x).max(axis=0, initial=0.0)
-    return np.where(scale > noise, scale, 1.0)
+    return np.where(is_constant(x), 1.0, x.std(axis=0))
+
+
+def is_constant(x: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which columns, bool (d,), hold one value, up to rounding."""
+    constant: NDArray[np.bool_] = np.ptp(x, axis=0) <= 1e-12 * np.abs(x).max(axis=0)
+    return constant
 
 
 def inverse_root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     """W, float64 (d, d) upper triangular, with W·Wᵀ = covariance⁻¹.
 
-    A jitter of 1e-6·tr/d keeps a singular covariance invertible.
+    A jitter of 1e-6·tr/d keeps a singular covariance invertible; tr must be above 0.
     """
     d = len(covariance)
-    jitter = 1e-6 * max(np.trace(covariance) / d, np.finfo(np.float64).tiny * 1e20)
+    jitter = 1e-6 * np.trace(covariance) / d
     lower = np.linalg.cholesky(covariance + jitter * np.eye(d))
     return np.ascontiguousarray(np.linalg.inv(lower).T)
+
+
+def whitening(
+    x: NDArray[np.float32] | NDArray[np.float64],
+    estimator: Callable[[NDArray[np.float64]], ShrunkCovariance] = ledoit_wolf,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """mean, float64 (d,), and W, float64 (d, d), so that ‖(x - mean)·W‖ is Mahalanobis' distance.
+
+    Columns are standardised before shrinking, so that units do not matter; a constant column
+    counts with variance 1.
+    """
+    wide = x.astype(np.float64)
+    scale = column_scale(wide)
+    estimate = estimator(wide / scale)
+    covariance = estimate.covariance
+    constant = is_constant(wide)
+    covariance[constant, constant] = 1.0
+    return estimate.mean * scale, inverse_root(covariance) / scale[:, None]
 
 
 def _moments(

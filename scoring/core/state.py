@@ -110,7 +110,7 @@ def from_bytes(data: bytes) -> ScorerState:
     if len(header) > MAX_ARRAYS:
         raise StateError(f"{len(header)} arrays; at most {MAX_ARRAYS} are allowed")
     state = ScorerState(
-        config=_parse(metadata["config"].encode()),
+        config=_parse(metadata["config"]),
         arrays=_read_arrays(header, memoryview(data)[8 + header_bytes :]),
     )
     if to_bytes(state) != data:  # one state, one file: else a digest would not name a version
@@ -182,11 +182,10 @@ def _canonical(value: Any) -> str:
     return text
 
 
-def _parse(data: bytes) -> dict[str, Any]:
+def _parse(data: bytes | str) -> dict[str, Any]:
     try:
-        value = json.loads(
-            data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant
-        )
+        text = data if isinstance(data, str) else data.decode()
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise StateError(f"not plain JSON: {error}") from error
     if not isinstance(value, dict):

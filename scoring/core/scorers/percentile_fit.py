@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.core.covariance import column_scale, inverse_root, ledoit_wolf
+from scoring.core.covariance import whitening
 from scoring.core.scorers import percentile_v1, rank_v1
 from scoring.core.scorers.contract import (
     N_TIERS,
@@ -152,10 +152,10 @@ def _fit_fingerprints(
         rng = np.random.default_rng(settings["seed"])
         distances[model] = _cross_fitted_distances(x, rng)
         knots = rank_v1.build_knots(distances[model])
-        mean, whitening = _whitening(x)
+        mean, root = _whitening(x)
         prefix = f"fingerprint/{len(into.fingerprints)}"
         into.arrays.update(_knot_arrays(prefix, knots))
-        into.arrays.update({f"{prefix}/mean": mean, f"{prefix}/whitening": whitening})
+        into.arrays.update({f"{prefix}/mean": mean, f"{prefix}/whitening": root})
         into.fingerprints.append({"model": model, "n": knots.n})
     return distances
 
@@ -184,18 +184,15 @@ def _cross_fitted_distances(
     fold = rng.permutation(len(x)) % N_FOLDS
     distance = np.empty(len(x))
     for k in range(N_FOLDS):
-        mean, whitening = _whitening(x[fold != k])
-        held_out = percentile_v1.FingerprintPart(mean, whitening, _NO_KNOTS)
+        mean, root = _whitening(x[fold != k])
+        held_out = percentile_v1.FingerprintPart(mean, root, _NO_KNOTS)
         distance[fold == k] = held_out.distance(x[fold == k])
     return distance
 
 
 def _whitening(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    wide = x.astype(np.float64)
-    scale = column_scale(wide)
-    estimate = ledoit_wolf(wide / scale)
-    whitening = inverse_root(estimate.covariance) / scale[:, None]
-    return (estimate.mean * scale).astype(np.float32), whitening.astype(np.float32)
+    mean, root = whitening(x)
+    return mean.astype(np.float32), root.astype(np.float32)
 
 
 def _baseline_scores(
