@@ -210,7 +210,8 @@ def _is_number(value: Any) -> bool:
 
 
 def _normal(item: dict[str, Any]) -> QuestionForm:
-    kind, options = item["kind"], item.get("options")
+    kind: str = item["kind"]
+    options: Any = item.get("options")
     if kind in ("choice", "multichoice"):
         pairs = [_value_and_label(option) for option in options]
         options = [{"value": value, "label": label} for value, label in pairs]

@@ -25,7 +25,10 @@ class Actor:
         return self.user is not None or bool(self.ai_rater)
 
 
-# What a role may do, one plain row each. Owners may do everything.
+# What every member may read: what is judged by which rules, and where.
+_EVERYBODY = frozenset({"policies:read", "queues:read", "jobs:read"})
+
+# What a role may do beyond that, one plain row each. Owners may do everything.
 ROLE_PERMISSIONS: dict[str, frozenset[str]] = {
     "reviewer": frozenset({"review"}),
     "lead": frozenset(
@@ -42,23 +45,26 @@ ROLE_PERMISSIONS: dict[str, frozenset[str]] = {
             "rounds:run",
             "figures:read",
             "queues:write",
+            "escalate",
         }
     ),
     "auditor": frozenset({"audit:read", "records:read", "datasets:read", "figures:read"}),
 }
+ROLE_PERMISSIONS = {role: own | _EVERYBODY for role, own in ROLE_PERMISSIONS.items()}
 ALL_PERMISSIONS = frozenset().union(
     *ROLE_PERMISSIONS.values(), {"members:write", "keys:write", "project:write"}
 )
 ROLE_PERMISSIONS["owner"] = ALL_PERMISSIONS
 
 # What a key's scope allows; a scope never reaches people, keys or the audit log, save `admin`.
+# A key that only sends records reads nothing but the jobs it asked for.
 SCOPE_PERMISSIONS: dict[str, frozenset[str]] = {
-    "records:write": frozenset({"records:write"}),
-    "records:read": frozenset({"records:read", "figures:read"}),
-    "review": frozenset({"review", "escalate"}),
-    "policies:write": frozenset({"policies:write"}),
-    "datasets:read": frozenset({"datasets:read", "figures:read"}),
-    "datasets:write": frozenset({"datasets:read", "datasets:write", "figures:read"}),
+    "records:write": frozenset({"jobs:read", "records:write", "escalate"}),
+    "records:read": _EVERYBODY | {"records:read", "figures:read"},
+    "review": _EVERYBODY | {"review", "escalate"},
+    "policies:write": _EVERYBODY | {"policies:write", "queues:write", "figures:read"},
+    "datasets:read": _EVERYBODY | {"datasets:read", "figures:read"},
+    "datasets:write": _EVERYBODY | {"datasets:read", "datasets:write", "figures:read"},
     "admin": ALL_PERMISSIONS - {"review"},
 }
 
