@@ -8,7 +8,7 @@ from oversight.jobs.api import JobView
 
 api = [
     path("", include("scoring.api.urls")),
-    # path("", include("review.api.urls")),
+    path("", include("review.api.urls")),
     path("jobs/<uuid:job_id>", JobView.as_view(), name="job"),
 ]
 
