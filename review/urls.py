@@ -1,6 +1,6 @@
 """Addresses of the reviewers' pages; included below `/p/<slug:project>/`."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern
 
 app_name = "review"
 

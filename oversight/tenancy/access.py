@@ -4,6 +4,7 @@ A person without membership gets "not found", so that slugs cannot be probed; a 
 permission gets "not allowed", which names it.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
@@ -25,6 +26,12 @@ def require(actor: Actor, permission: str) -> None:
         raise errors.NotAllowed(
             f"this needs the permission {permission!r}, which you do not have in this project"
         )
+
+
+def require_any(actor: Actor, permissions: Sequence[str]) -> None:
+    """Raise NotAllowed unless the actor has one of the permissions."""
+    if not actor.permissions.intersection(permissions):
+        require(actor, permissions[0])
 
 
 def access_project(

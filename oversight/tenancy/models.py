@@ -58,6 +58,11 @@ class Project(models.Model):
         validators=[MinValueValidator(0), MaxValueValidator(0.5)],
         help_text="Share of record groups kept for evaluation only.",
     )
+    window_minutes = models.PositiveIntegerField(
+        default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(10_080)],
+        help_text="How long records gather before a sampling round is drawn over them.",
+    )
     # Keys the hashes of content in the audit log and of groups in the held-out split, so that
     # neither can be guessed by hashing candidates outside.
     hash_key = models.BinaryField(default=new_secret, editable=False)

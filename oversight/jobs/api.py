@@ -1,0 +1,42 @@
+"""`/api/v1/jobs/{id}`: how far long work is."""
+
+from typing import Any
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from oversight.jobs import selectors, services
+from oversight.jobs.models import Job
+
+
+class JobSerializer(serializers.Serializer[Any]):
+    id = serializers.UUIDField()
+    status = serializers.ChoiceField(Job.Status.choices)
+    done = serializers.IntegerField()
+    total = serializers.IntegerField(allow_null=True)
+    result = serializers.JSONField(allow_null=True)
+    error = serializers.CharField(allow_null=True)
+
+
+class JobView(APIView):
+    permissions = {"GET": "jobs:read", "DELETE": "datasets:write"}
+
+    @extend_schema(operation_id="jobs_read", responses=JobSerializer)
+    def get(self, request: Request, job_id: UUID) -> Response:
+        return Response(selectors.as_answer(selectors.get_job(request.user, job_id)))
+
+    @extend_schema(operation_id="jobs_cancel", responses={204: None})
+    def delete(self, request: Request, job_id: UUID) -> Response:
+        services.cancel(request.user, selectors.get_job(request.user, job_id))
+        return Response(status=204)
+
+
+def accepted(job: Job) -> Response:
+    """The answer to a request for long work: 202 with the job."""
+    return Response(
+        selectors.as_answer(job), status=202, headers={"Location": f"/api/v1/jobs/{job.pk}"}
+    )

@@ -1,0 +1,70 @@
+"""`/api/v1/rounds`: asking for a draw, and reading how it was made."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from oversight.jobs.api import JobSerializer, accepted
+from oversight.lib import paging
+from review.selectors import queues
+from review.selectors import rounds as selectors
+from review.services import rounds
+
+
+class RoundInSerializer(serializers.Serializer[Any]):
+    queue = serializers.SlugField()
+    budget = serializers.IntegerField(required=False, min_value=1)
+
+
+class RoundsView(APIView):
+    permissions = {"POST": "rounds:run", "GET": "figures:read"}
+
+    @extend_schema(
+        operation_id="rounds_create", request=RoundInSerializer, responses={202: JobSerializer}
+    )
+    def post(self, request: Request) -> Response:
+        form = RoundInSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        queue = queues.get_queue(request.user, form.validated_data["queue"])
+        return accepted(
+            rounds.ask_for_round(
+                request.user, queue=queue, budget=form.validated_data.get("budget")
+            )
+        )
+
+    @extend_schema(operation_id="rounds_list", responses=dict)
+    def get(self, request: Request) -> Response:
+        found, following = paging.page(
+            selectors.rounds(request.user),
+            request.query_params,
+            after=lambda rows, key: rows.filter(pk__lt=int(key[0])),
+            key=lambda row: [row.pk],
+        )
+        return Response(
+            {
+                "results": [
+                    {
+                        "id": made.pk,
+                        "queue": made.queue.slug,
+                        "window": made.window.number,
+                        "stratum": made.stratum,
+                        "candidates": made.n_candidates,
+                        "selected": made.n_selected,
+                    }
+                    for made in found
+                ],
+                "next": following,
+            }
+        )
+
+
+class RoundView(APIView):
+    permissions = {"GET": "figures:read"}
+
+    @extend_schema(operation_id="rounds_read", responses=dict)
+    def get(self, request: Request, round_id: int) -> Response:
+        return Response(selectors.as_answer(selectors.get_round(request.user, round_id)))
