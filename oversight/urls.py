@@ -7,6 +7,7 @@ from oversight import home, pages, theme
 
 api = [
     path("", include("scoring.api.urls")),
+    path("", include("review.api.rule_urls")),
 ]
 
 urlpatterns = [
