@@ -15,6 +15,7 @@ urlpatterns = [
     path("p/<slug:project>/", home.project_home, name="project_home"),
     path("theme", theme.set_theme, name="theme"),
     path("p/<slug:project>/", include("review.urls")),
+    path("", include("oversight.tenancy.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include((api, "api"))),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -2,6 +2,8 @@
 
 from django.urls import URLPattern
 
+from review import rule_urls
+
 app_name = "review"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern] = [*rule_urls.urlpatterns]

@@ -70,3 +70,7 @@ def policy_versions(actor: Actor) -> "QuerySet[PolicyVersion]":
 def changes(before: RubricVersion, after: RubricVersion) -> list[Change]:
     """What changed, question by question."""
     return part_changes(as_plain(before), as_plain(after), ("text",))
+
+
+def find_published(rubric: Rubric) -> RubricVersion | None:
+    return versions(rubric).filter(status=VersionStatus.PUBLISHED).first()
