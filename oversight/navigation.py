@@ -36,6 +36,7 @@ PLACES = (
     _place("Scorers", "scoring:scorer_list", "scorers:write"),
     _place("Datasets", "review:dataset_list", "datasets:read"),
     _place("Audit log", "audit:event_list", "audit:read"),
+    _place("Queues", "review:queue_settings", "queues:write"),
     _place("Settings", "tenancy:project_settings", "members:write"),
 )
 

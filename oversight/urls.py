@@ -16,6 +16,8 @@ urlpatterns = [
     path("theme", theme.set_theme, name="theme"),
     path("p/<slug:project>/", include("review.urls")),
     path("", include("oversight.tenancy.urls")),
+    path("p/<slug:project>/", include("oversight.audit.urls")),
+    path("p/<slug:project>/", include("oversight.jobs.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include((api, "api"))),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

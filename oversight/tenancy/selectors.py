@@ -133,3 +133,8 @@ def get_key(actor: Actor, key_id: int) -> ApiKey:
     if found is None:
         raise errors.NotFound("there is no such key in this project")
     return found
+
+
+def all_projects() -> "QuerySet[Project]":
+    """Every project, for the operator's commands."""
+    return Project.objects.order_by("pk")
