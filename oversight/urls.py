@@ -4,10 +4,13 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from oversight import home, pages, theme
+from oversight.jobs.api import JobView
 
 api = [
     path("", include("scoring.api.urls")),
     path("", include("review.api.rule_urls")),
+    # path("", include("review.api.urls")),
+    path("jobs/<uuid:job_id>", JobView.as_view(), name="job"),
 ]
 
 urlpatterns = [

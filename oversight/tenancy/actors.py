@@ -25,7 +25,7 @@ class Actor:
         return self.user is not None or bool(self.ai_rater)
 
 
-# What every member may read: what is judged by which rules, where, and how long work goes.
+# What every member may read: what is judged by which rules, and where.
 _EVERYBODY = frozenset({"policies:read", "queues:read", "jobs:read"})
 
 # What a role may do beyond that, one plain row each. Owners may do everything.
@@ -50,16 +50,16 @@ ROLE_PERMISSIONS: dict[str, frozenset[str]] = {
     ),
     "auditor": frozenset({"audit:read", "records:read", "datasets:read", "figures:read"}),
 }
-ROLE_PERMISSIONS = {role: granted | _EVERYBODY for role, granted in ROLE_PERMISSIONS.items()}
+ROLE_PERMISSIONS = {role: own | _EVERYBODY for role, own in ROLE_PERMISSIONS.items()}
 ALL_PERMISSIONS = frozenset().union(
     *ROLE_PERMISSIONS.values(), {"members:write", "keys:write", "project:write"}
 )
 ROLE_PERMISSIONS["owner"] = ALL_PERMISSIONS
 
 # What a key's scope allows; a scope never reaches people, keys or the audit log, save `admin`.
-# A key that only sends records reads no rules.
+# A key that only sends records reads nothing but the jobs it asked for.
 SCOPE_PERMISSIONS: dict[str, frozenset[str]] = {
-    "records:write": frozenset({"records:write", "escalate"}),
+    "records:write": frozenset({"jobs:read", "records:write", "escalate"}),
     "records:read": _EVERYBODY | {"records:read", "figures:read"},
     "review": _EVERYBODY | {"review", "escalate"},
     "policies:write": _EVERYBODY | {"policies:write", "queues:write", "figures:read"},
@@ -80,7 +80,7 @@ def member_actor(membership: Membership) -> Actor:
 
 
 def key_actor(key: ApiKey) -> Actor:
-    permissions = _EVERYBODY.union(*(SCOPE_PERMISSIONS[scope] for scope in key.scopes))
+    permissions = frozenset().union(*(SCOPE_PERMISSIONS[scope] for scope in key.scopes))
     return Actor(
         project=key.project,
         kind="key",

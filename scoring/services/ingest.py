@@ -147,15 +147,14 @@ def _check_numbers(record: wire.Record) -> None:
 
 def _resolve_model(project: Project, incoming: Incoming, record: wire.Record) -> None:
     digest = model_versions.digest_of(record.model)
-    incoming.model_version, dimension = model_versions.resolve(project, record.model, digest)
+    incoming.model_version = model_versions.resolve(project, record.model, digest)
     if incoming.dimension is None:
         return
-    if dimension is None:
-        dimension = model_versions.fix_dimension(incoming.model_version, incoming.dimension)
-    if dimension != incoming.dimension:
+    fixed = model_versions.dimension(incoming.model_version, incoming.dimension)
+    if fixed != incoming.dimension:
         raise InvalidInput.at(
             "fingerprint",
-            f"has {incoming.dimension} numbers; this model's fingerprints have {dimension}",
+            f"has {incoming.dimension} numbers; this model's fingerprints have {fixed}",
             "wrong_length",
         )
 

@@ -4,7 +4,6 @@ import hashlib
 from functools import lru_cache
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 
 from oversight.lib import codec, errors
 from oversight.tenancy.models import Project
@@ -18,51 +17,47 @@ def digest_of(model: Model) -> bytes:
     return hashlib.sha256(content.encode(model)).digest()
 
 
-def resolve(project: Project, model: Model, digest: bytes) -> tuple[int, int | None]:
-    """The key of the model version and its fingerprint dimension, if one is known.
+def resolve(project: Project, model: Model, digest: bytes) -> int:
+    """The key of the model version, made if it is new.
 
     Raises:
         InvalidInput: the decoder settings are not a JSON object.
     """
-    found = _cached(project.pk, digest)
-    if found is None:
-        row = _get_or_create(project, model, digest)
-        return row.pk, row.fingerprint_dimension
-    return found
-
-
-def fix_dimension(version_id: int, dimension: int) -> int:
-    """Set the dimension if nobody has; returns the one that holds."""
-    ModelVersion.objects.filter(pk=version_id, fingerprint_dimension=None).update(
-        fingerprint_dimension=dimension
-    )
-    held = ModelVersion.objects.values_list("fingerprint_dimension", flat=True).get(pk=version_id)
-    assert held is not None
-    return held
-
-
-class _NotComplete(Exception):
-    """Do not cache: the version is unknown, or has no dimension yet."""
-
-
-@lru_cache(maxsize=4096)
-def _complete(project_id: int, digest: bytes) -> tuple[int, int | None]:
-    # Rows are frozen once their dimension is set, so only complete ones may be remembered.
-    row = (
-        ModelVersion.objects.filter(project_id=project_id, digest=digest)
-        .values_list("pk", F("fingerprint_dimension"))
-        .first()
-    )
-    if row is None or row[1] is None:
-        raise _NotComplete
-    return row[0], row[1]
-
-
-def _cached(project_id: int, digest: bytes) -> tuple[int, int | None] | None:
     try:
-        return _complete(project_id, digest)
-    except _NotComplete:
-        return None
+        return _key_of(project.pk, digest)
+    except ModelVersion.DoesNotExist:
+        return _get_or_create(project, model, digest).pk
+
+
+@lru_cache(maxsize=8192)
+def _key_of(project_id: int, digest: bytes) -> int:
+    # Rows stay (by trigger), so a key that was found once holds; a miss raises and is not kept.
+    return ModelVersion.objects.only("pk").get(project_id=project_id, digest=digest).pk
+
+
+def dimension(version_id: int, seen: int) -> int:
+    """The length of this model version's fingerprints: the first one ever seen fixes it.
+
+    Args:
+        version_id: the model version.
+        seen: the length of the fingerprint at hand.
+    """
+    try:
+        return _fixed_dimension(version_id)
+    except ModelVersion.DoesNotExist:
+        ModelVersion.objects.filter(pk=version_id, fingerprint_dimension=None).update(
+            fingerprint_dimension=seen
+        )
+        return _fixed_dimension(version_id)
+
+
+@lru_cache(maxsize=8192)
+def _fixed_dimension(version_id: int) -> int:
+    row = ModelVersion.objects.only("fingerprint_dimension").get(
+        pk=version_id, fingerprint_dimension__isnull=False
+    )
+    assert row.fingerprint_dimension is not None
+    return row.fingerprint_dimension
 
 
 def _get_or_create(project: Project, model: Model, digest: bytes) -> ModelVersion:
@@ -84,8 +79,3 @@ def _get_or_create(project: Project, model: Model, digest: bytes) -> ModelVersio
             return ModelVersion.objects.create(project=project, digest=digest, **fields)
     except IntegrityError:  # two batches met it first at once
         return ModelVersion.objects.get(project=project, digest=digest)
-
-
-def forget() -> None:
-    """Forget what this process has seen (tests roll rows back)."""
-    _complete.cache_clear()

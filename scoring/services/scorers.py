@@ -13,11 +13,12 @@ from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project
 from scoring.core.scorers import Scorer as CoreScorer
 from scoring.core.scorers import load_scorer
-from scoring.core.state import ScorerState
+from scoring.core.scorers.cold_start_v1 import new_state
+from scoring.core.scorers.percentile_fit import MINIMUM_RECORDS
+from scoring.core.state import ScorerState, from_bytes, to_bytes
 from scoring.models import Scorer, ScorerVersion
 
 DEFAULT = "default"
-COLD_START = ("cold_start", 1)
 
 
 def current_version(project: Project) -> ScorerVersion:
@@ -30,7 +31,7 @@ def current_version(project: Project) -> ScorerVersion:
     try:
         with transaction.atomic():
             scorer = scorer or Scorer.objects.create(project=project, slug=DEFAULT)
-            version = _add_version(scorer, *COLD_START, ScorerState(config={}, arrays={}), {})
+            version = _add_version(scorer, new_state(records_needed=MINIMUM_RECORDS), {})
             _mark_released(version, None)
             return version
     except IntegrityError:  # two first requests at once
@@ -45,23 +46,23 @@ def load(version_id: int) -> CoreScorer:
 @lru_cache(maxsize=32)
 def _load(version_id: int) -> CoreScorer:
     version = ScorerVersion.objects.get(pk=version_id)
-    state = ScorerState.from_bytes(bytes(version.state))
+    state = from_bytes(bytes(version.state))
     if state.digest() != version.digest:
         raise errors.Unavailable(f"scorer version {version_id} is damaged: its digest differs")
     return load_scorer(version.kind, version.kind_number, state)
 
 
 def _add_version(
-    scorer: Scorer, kind: str, kind_number: int, state: ScorerState, baseline: dict[str, object]
+    scorer: Scorer, state: ScorerState, baseline: dict[str, object]
 ) -> ScorerVersion:
     last = scorer.versions.aggregate(last=Max("number"))["last"] or 0
     return ScorerVersion.objects.create(
         scorer=scorer,
         number=last + 1,
-        kind=kind,
-        kind_number=kind_number,
+        kind=state.config["kind"],
+        kind_number=state.config["number"],
         config=state.config,
-        state=state.to_bytes(),
+        state=to_bytes(state),
         digest=state.digest(),
         baseline=baseline,
     )
@@ -70,8 +71,6 @@ def _add_version(
 def propose(
     actor: Actor,
     *,
-    kind: str,
-    kind_number: int,
     state: ScorerState,
     baseline: dict[str, object],
     slug: str = DEFAULT,
@@ -81,7 +80,7 @@ def propose(
     with transaction.atomic():
         current_version(actor.project)
         scorer = Scorer.objects.select_for_update().get(project=actor.project, slug=slug)
-        version = _add_version(scorer, kind, kind_number, state, baseline)
+        version = _add_version(scorer, state, baseline)
         if actor.user is not None:
             version.created_by = actor.user
             version.save(update_fields=["created_by"])
@@ -92,7 +91,7 @@ def propose(
             version.pk,
             scorer=slug,
             number=version.number,
-            kind=f"{kind}_v{kind_number}",
+            kind=f"{version.kind}_v{version.kind_number}",
             digest=version.digest,
             baseline=baseline,
         )
@@ -137,8 +136,3 @@ def _mark_released(version: ScorerVersion, actor: Actor | None) -> None:
     )
     ScorerVersion.objects.filter(pk=version.pk).update(status=Released)
     Scorer.objects.filter(pk=version.scorer_id).update(current=version)
-
-
-def forget() -> None:
-    """Forget loaded scorers (tests roll rows back)."""
-    _load.cache_clear()

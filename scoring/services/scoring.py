@@ -36,13 +36,14 @@ def decide(version: ScorerVersion, subjects: Sequence[Subject]) -> list[Decision
     for index, subject in enumerate(subjects):
         groups.setdefault(subject.model, []).append(index)
     for model, indices in groups.items():
-        scored = scorer.score(_batch(model, [subjects[i] for i in indices]))
+        scored = scorer.score(batch_of(model, [subjects[i] for i in indices]))
         for row, index in enumerate(indices):
             decisions[index] = _decision(version.pk, scored, row)
     return [decision for decision in decisions if decision is not None]
 
 
-def _batch(model: str, subjects: Sequence[Subject]) -> RecordBatch:
+def batch_of(model: str, subjects: Sequence[Subject]) -> RecordBatch:
+    """Records of one model as columns."""
     n = len(subjects)
     names = sorted({name for subject in subjects for name in subject.signals})
     signals = {

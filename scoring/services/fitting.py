@@ -1,0 +1,104 @@
+"""Fitting a scorer version to a baseline window of stored records.
+
+Held-out records never enter a fit, nor do records that were erased or closed to review.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from oversight.lib import errors
+from oversight.lib.clock import rfc3339
+from oversight.tenancy import access
+from oversight.tenancy.actors import Actor
+from scoring.core.scorers.contract import RecordBatch, ScorerError
+from scoring.core.scorers.percentile_fit import fit_percentile
+from scoring.intake import fingerprints
+from scoring.models import InferenceRecord, RecordPayload, ScorerVersion
+from scoring.services import scorers
+from scoring.services.scoring import Subject, batch_of
+
+MAX_RECORDS = 20_000  # the newest of the window: quantiles need no more
+_CHUNK = 1_000
+
+
+def fit(
+    actor: Actor,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> ScorerVersion:
+    """Fit the percentile scorer to the project's records of a window and store it as proposed.
+
+    Args:
+        since, until: the window by occurrence; open where None.
+        config: settings of `fit_percentile`; signals default to all that occur, high is anomalous.
+
+    Raises:
+        InvalidInput: settings are malformed, or the window holds too few records.
+    """
+    access.require(actor, "scorers:write")
+    by_model: dict[str, list[Subject]] = {}
+    n_records = 0
+    first = last = None
+    for record, subject in _window(actor, since, until):
+        by_model.setdefault(subject.model, []).append(subject)
+        n_records += 1
+        first = record.occurred_at if first is None else min(first, record.occurred_at)
+        last = record.occurred_at if last is None else max(last, record.occurred_at)
+    batches = [batch_of(model, subjects) for model, subjects in sorted(by_model.items())]
+    settings = dict(config or {})
+    settings.setdefault("signals", _all_signals(batches))
+    try:
+        state = fit_percentile(batches, config=settings)
+    except ScorerError as error:
+        raise errors.InvalidInput(f"no scorer could be fitted: {error}", code="no_fit") from error
+    return scorers.propose(
+        actor,
+        state=state,
+        baseline={
+            "n_records": n_records,
+            "models": {model: len(subjects) for model, subjects in sorted(by_model.items())},
+            "first": first and rfc3339(first),
+            "last": last and rfc3339(last),
+        },
+    )
+
+
+def _all_signals(batches: list[RecordBatch]) -> dict[str, dict[str, Any]]:
+    return {name: {} for name in sorted({name for batch in batches for name in batch.signals})}
+
+
+def _window(
+    actor: Actor, since: datetime | None, until: datetime | None
+) -> Iterator[tuple[InferenceRecord, Subject]]:
+    found = (
+        InferenceRecord.objects.of(actor.project)
+        .within(since, until)
+        .filter(held_out=False, may_review=True, erased_at=None)
+        .only("id", "occurred_at", "signals", "context", "model_version")
+        .order_by("-id")[:MAX_RECORDS]
+    )
+    rows = list(found.prefetch_related("model_version"))
+    for start in range(0, len(rows), _CHUNK):
+        chunk = rows[start : start + _CHUNK]
+        stored = dict(
+            RecordPayload.objects.filter(pk__in=[row.pk for row in chunk]).values_list(
+                "id", "fingerprint"
+            )
+        )
+        for row in chunk:
+            model = row.model_version
+            packed = stored.get(row.pk)
+            yield (
+                row,
+                Subject(
+                    model=model.name,
+                    signals=row.signals,
+                    context=row.context,
+                    fingerprint=fingerprints.unpack(bytes(packed), model.fingerprint_dimension)
+                    if packed is not None and model.fingerprint_dimension is not None
+                    else None,
+                ),
+            )
