@@ -1,7 +1,9 @@
 """Addresses of the reviewers' pages; included below `/p/<slug:project>/`."""
 
-from django.urls import URLPattern, path
+from django.urls import URLPattern
+
+from review import rule_urls
 
 app_name = "review"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns: list[URLPattern] = [*rule_urls.urlpatterns]
