@@ -90,11 +90,11 @@ class Projection:
         """float32 (n_tokens, d) -> (n_tokens, k)."""
         projected: NDArray[np.float32]
         if self.mean is not None:
-            projected = (tokens - self.mean) @ self.weights
+            projected = np.matmul(tokens - self.mean, self.weights)
             return projected
-        power = np.einsum("ij,ij->i", tokens, tokens) / np.float32(tokens.shape[1])
-        root_mean_square: NDArray[np.float32] = np.sqrt(power + np.float32(EPSILON))
-        projected = (tokens @ self.weights) / root_mean_square[:, None]
+        power = np.einsum("ij,ij->i", tokens, tokens) / tokens.shape[1]
+        root_mean_square = np.sqrt(power + EPSILON)
+        projected = np.matmul(tokens, self.weights) / root_mean_square[:, None]
         return projected
 
 
