@@ -87,6 +87,9 @@ def trusted_pattern(source: str, ignore_case: bool = False) -> Pattern:
     return Pattern(source, ignore_case, re2.compile(source.encode("utf-8"), options))
 
 
+_UNSPACED = trusted_pattern(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]")
+
+
 class TermPattern:
     """Folded terms as one pattern, whole words decided by Unicode letters, digits and underscore.
 
@@ -128,6 +131,10 @@ class TermPattern:
             found.append((start, end))
             position = end
         return found
+
+
+def _spaced_word(char: str) -> bool:
+    return (char.isalnum() or char == "_") and not _UNSPACED.found(char.encode("utf-8", "replace"))
 
 
 class Prefilter:

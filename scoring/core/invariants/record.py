@@ -20,9 +20,7 @@ TAIL_CHARS = 16_384
 SCAN_CHARS = HEAD_CHARS + TAIL_CHARS
 _SYSTEM_ROLES = ("system", "developer")
 # Everything ASCII but letters and digits separates words; bytes of other scripts stay.
-_WORD_TABLE = bytes(
-    code if code >= 128 or chr(code).isalnum() else 32 for code in range(256)
-)
+_WORD_TABLE = bytes(code if code >= 128 or chr(code).isalnum() else 32 for code in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +117,7 @@ class TextView:
     def __init__(self, segments: tuple[Segment, ...]) -> None:
         self._segments = segments
         self._starts: list[int] | None = None
-        self.text = (
-            segments[0].text if len(segments) == 1 else "\n".join(s.text for s in segments)
-        )
+        self.text = segments[0].text if len(segments) == 1 else "\n".join(s.text for s in segments)
         if len(self.text) <= SCAN_CHARS:
             self.windows: tuple[Window, ...] = (Window(0, self.text),)
         else:
