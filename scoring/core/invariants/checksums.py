@@ -35,8 +35,9 @@ _D5 = (
 )
 _PERMUTATION = (1, 5, 7, 6, 2, 8, 3, 0, 9, 4)
 _DNI_LETTERS = "TRWAGMYFPDXBNJZSQVHLCKE"
-_CODICE_ODD = (1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22)
-_CODICE_ODD += (25, 24, 23)
+_CODICE_ODD = (
+    *(1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14, 16, 10, 22, 25, 24, 23),
+)
 
 
 def luhn(digits: str) -> bool:
@@ -164,8 +165,10 @@ def es_dni(text: str) -> bool:
 
 
 def it_codice_fiscale(text: str) -> bool:
-    """The sixteenth letter is the sum of odd and even place values mod 26."""
+    """The sixteenth letter is the sum of odd and even place values mod 26; three digits."""
     upper = text.upper()
+    if sum(map(str.isdigit, upper)) < 3:
+        return False
     total = 0
     for index, char in enumerate(upper[:15]):
         value = int(char) if char.isdigit() else ord(char) - 65

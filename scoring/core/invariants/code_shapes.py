@@ -44,7 +44,8 @@ CODE_DETECTORS: tuple[Detector, ...] = (
     detector(
         "sql_concatenation",
         "SQL built by concatenation",
-        rf"(?i:[\"'`]\s{{0,4}}{_SQL}[^\"`\n]{{0,300}}[\"'`]\s{{0,4}}(?:\+|%\s{{0,2}}[\w(]|\.format\(|\.\s?\$))"
+        rf"(?i:[\"'`]\s{{0,4}}{_SQL}[^\"`\n]{{0,300}}[\"'`]\s{{0,4}}(?:\+|%\s{{0,2}}[\w(]"
+        rf"|\.format\(|\.\s?\$))"
         rf"|(?i:\bf[\"']{{1,3}}\s{{0,12}}{_SQL}[^\"\n]{{0,300}}\{{)"
         rf"|(?i:`\s{{0,8}}{_SQL}[^`]{{0,300}}\$\{{)"
         rf"|(?i:\"\s{{0,4}}{_SQL}[^\"\n]{{0,300}}\$_?\w)",
@@ -65,7 +66,8 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|check_hostname\s{0,2}=\s{0,2}False|ssl\.CERT_NONE"
         r"|CURLOPT_SSL_VERIFY(?:PEER|HOST)\s{0,2},\s{0,2}(?:false|0)"
         r"|NODE_TLS_REJECT_UNAUTHORIZED[\"'\]]{0,2}\s{0,2}=\s{0,2}[\"']?0"
-        r"|\bcurl\s[^\n|]{0,120}(?:--insecure|\s-k)\b|--no-check-certificate|\bwget\s[^\n]{0,80}--no-check",
+        r"|\bcurl\s[^\n|]{0,120}(?:--insecure|\s-k)\b|--no-check-certificate"
+        r"|\bwget\s[^\n]{0,80}--no-check",
     ),
     detector(
         "unsafe_deserialisation",
@@ -95,7 +97,8 @@ CODE_DETECTORS: tuple[Detector, ...] = (
     detector(
         "insecure_random_token",
         "secret from a predictable generator",
-        r"(?i:token|password|secret|otp|session_?id|api_?key|nonce|salt)\w{0,16}\s{0,4}:?=\s{0,4}[^\n]{0,100}"
+        r"(?i:token|password|secret|otp|session_?id|api_?key|nonce"
+        r"|salt)\w{0,16}\s{0,4}:?=\s{0,4}[^\n]{0,100}"
         r"(?:\brandom\.(?:choices?|randint|random|randrange|sample|getrandbits)\(|Math\.random\(\)"
         r"|\bmt_rand\(|\brand\(\)|\bnew Random\()",
         wake=r"(?i)random\.|\brand\(|mt_rand\(|new random\(",
@@ -105,7 +108,8 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         "HTML built from untrusted text",
         r"\.(?:innerHTML|outerHTML)\s{0,2}\+?=\s{0,4}[^\s\"'=][^\n]{0,80}"
         r"|\.innerHTML\s{0,2}\+?=\s{0,4}(?:`[^`\n]{0,120}\$\{|[\"'][^\n]{0,120}[\"']\s{0,2}\+)"
-        r"|\bdocument\.write(?:ln)?\([^)\n]{0,80}[+$]|dangerouslySetInnerHTML|\bmark_safe\(\s{0,2}[^\s\"')]"
+        r"|\bdocument\.write(?:ln)?\([^)\n]{0,80}[+$]|dangerouslySetInnerHTML"
+        r"|\bmark_safe\(\s{0,2}[^\s\"')]"
         r"|\|\s{0,2}safe\s{0,2}\}\}|\bv-html=|\becho\s{1,2}\$_(?:GET|POST|REQUEST)"
         r"|\bMarkup\(\s{0,2}(?:f[\"']|[a-z])",
     ),
@@ -119,10 +123,13 @@ CODE_DETECTORS: tuple[Detector, ...] = (
     detector(
         "destructive_command",
         "destructive command",
-        r"\brm\s{1,4}-(?:[a-zA-Z]{0,4}r[a-zA-Z]{0,4}f|[a-zA-Z]{0,4}f[a-zA-Z]{0,4}r)[a-zA-Z]{0,4}\s{1,4}"
-        r"(?:--no-preserve-root\s{1,2})?[\"']?(?:/(?:\s|\*|$|[\"'])|~|\$HOME|/(?:etc|usr|var|home|boot)\b|\*)"
+        r"\brm\s{1,4}-(?:[a-zA-Z]{0,4}r[a-zA-Z]{0,4}f"
+        r"|[a-zA-Z]{0,4}f[a-zA-Z]{0,4}r)[a-zA-Z]{0,4}\s{1,4}"
+        r"(?:--no-preserve-root\s{1,2})?[\"']?(?:/(?:\s|\*|$|[\"'])|~|\$HOME|/(?:etc|usr|var"
+        r"|home|boot)\b|\*)"
         r"|\bmkfs(?:\.\w{2,5})?\s{1,4}/dev/|\bdd\s[^\n]{0,80}of=/dev/(?:sd|nvme|hd|disk)"
-        r"|:\(\)\s?\{\s?:\|:&\s?\};:|(?i:\bDROP\s{1,4}(?:DATABASE|SCHEMA)\s)|(?i:\bTRUNCATE\s{1,4}TABLE\s)"
+        r"|:\(\)\s?\{\s?:\|:&\s?\};:|(?i:\bDROP\s{1,4}(?:DATABASE|SCHEMA)\s)"
+        r"|(?i:\bTRUNCATE\s{1,4}TABLE\s)"
         r"|\bgit push\s[^\n]{0,60}(?:--force\b|\s-f\b)|(?i:\bformat\s{1,2}c:)|>\s?/dev/sd[a-z]\b",
         wake=r"(?i)rm -|rm\t|rm\n|rm  |mkfs|dd\s|:\(\)|drop|truncate|git push|format|/dev/sd",
     ),
@@ -136,14 +143,16 @@ CODE_DETECTORS: tuple[Detector, ...] = (
     detector(
         "debug_enabled",
         "debug mode switched on",
-        r"\bdebug\s{0,2}=\s{0,2}True\b|\bDEBUG\s{0,2}=\s{0,2}True\b|display_errors[\"']?\s{0,2}[,=]\s{0,2}[\"']?(?:1|On)",
+        r"\bdebug\s{0,2}=\s{0,2}True\b|\bDEBUG\s{0,2}=\s{0,2}True\b"
+        r"|display_errors[\"']?\s{0,2}[,=]\s{0,2}[\"']?(?:1|On)",
     ),
     detector(
         "permissive_cors",
         "any origin allowed",
         r"(?i:Access-Control-Allow-Origin[\"']?\s{0,2}[:,=\]]{1,2}\s{0,3}[\"']?\*)"
         r"|CORS_(?:ORIGIN_ALLOW_ALL|ALLOW_ALL_ORIGINS)\s{0,2}=\s{0,2}True"
-        r"|\ballow_origins\s{0,2}=\s{0,2}\[\s{0,2}[\"']\*|\borigins?[\"']?\s{0,2}[=:]\s{0,2}[\"']\*[\"']",
+        r"|\ballow_origins\s{0,2}=\s{0,2}\[\s{0,2}[\"']\*"
+        r"|\borigins?[\"']?\s{0,2}[=:]\s{0,2}[\"']\*[\"']",
     ),
     detector(
         "world_writable",

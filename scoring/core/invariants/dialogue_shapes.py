@@ -30,7 +30,8 @@ DIALOGUE_DETECTORS: tuple[Detector, ...] = (
         r"|(?:^|[.!]\s)(?:I['’]?m|I am|We are|we['’]re) (?:very |so |truly )?sorry,? (?:but|I can)"
         r"|(?:^|[.!,]\s)(?:sorry|unfortunately|apologies|I apologi[sz]e),? (?:but )?I\s?"
         rf"(?:{_NOT_ABLE})"
-        r"|\bas an? (?:AI|language model|assistant)[^.\n]{0,60}\b(?:can ?not|can['’]t|unable|not able)"
+        r"|\bas an? (?:AI|language model|assistant)[^.\n]{0,60}\b(?:can ?not|can['’]t|unable"
+        r"|not able)"
         r"|\b(?:is|goes|would be) against my (?:guidelines|policy|policies|programming|principles)"
         r"|\bI must (?:decline|refuse)|\bI (?:decline|refuse) to\b",
         ignore_case=True,
@@ -39,9 +40,11 @@ DIALOGUE_DETECTORS: tuple[Detector, ...] = (
     detector(
         "compliance",
         "compliance",
-        r"^\s{0,8}(?:\*\*)?(?:sure|certainly|of course|absolutely|gladly|no problem|happy to|okay|ok|yes)"
+        r"^\s{0,8}(?:\*\*)?(?:sure|certainly|of course|absolutely|gladly|no problem|happy to"
+        r"|okay|ok|yes)"
         r"[,!.: ]"
-        r"|^\s{0,8}here(?:['’]s| is| are)\b|\bhere(?:['’]s| is| are) (?:a|an|the|your|some|how|step)"
+        r"|^\s{0,8}here(?:['’]s| is| are)\b|\bhere(?:['’]s| is| are) (?:a|an|the|your|some|how"
+        r"|step)"
         r"|^\s{0,8}(?:step 1|1\.|first,)",
         ignore_case=True,
     ),
@@ -49,7 +52,8 @@ DIALOGUE_DETECTORS: tuple[Detector, ...] = (
         "self_reference",
         "talk of itself as a model",
         r"\bas an? (?:AI|artificial intelligence|large language model|language model|LLM)\b"
-        r"|\bI(?:['’]m| am) (?:just |only )?an? (?:AI|language model|large language model|chat ?bot)\b"
+        r"|\bI(?:['’]m| am) (?:just |only )?an? (?:AI|language model|large language model"
+        r"|chat ?bot)\b"
         r"|\bmy (?:training data|knowledge cut-?off|last (?:training )?update)\b"
         r"|\bI was (?:trained|created|developed) by\b",
         ignore_case=True,
@@ -57,12 +61,16 @@ DIALOGUE_DETECTORS: tuple[Detector, ...] = (
     detector(
         "hedge",
         "hedge or referral",
-        r"\b(?:consult|speak (?:to|with)|talk to|see|contact|seek (?:advice from|help from)|check with|"
+        r"\b(?:consult|speak (?:to|with)|talk to|see|contact|seek (?:advice from|help from)"
+        r"|check with|"
         r"ask)\s(?:a|an|your|with a|with your)\s(?:[a-z-]{1,20}\s){0,3}"
-        r"(?:doctor|physician|pharmacist|professional|lawyer|attorney|advis[eo]r|solicitor|provider|"
+        r"(?:doctor|physician|pharmacist|professional|lawyer|attorney|advis[eo]r|solicitor"
+        r"|provider|"
         r"specialist|therapist|counsell?or|accountant|planner)"
-        r"|\bnot (?:a substitute for|intended as|meant as|legal advice|medical advice|financial advice)"
-        r"|\b(?:this is|that is|for) (?:general|educational|informational)\b|\bseek (?:immediate )?medical"
+        r"|\bnot (?:a substitute for|intended as|meant as|legal advice|medical advice"
+        r"|financial advice)"
+        r"|\b(?:this is|that is|for) (?:general|educational|informational)\b"
+        r"|\bseek (?:immediate )?medical"
         r"|\bcall (?:911|112|999|emergency services)",
         ignore_case=True,
     ),
@@ -72,22 +80,28 @@ DIALOGUE_DETECTORS: tuple[Detector, ...] = (
         r"\b(?:ignore|disregard|forget|override|bypass)\s(?:[a-z]{1,10}\s){0,3}"
         r"(?:previous|prior|above|earlier|preceding|your|system|all)\s(?:[a-z]{1,12}\s){0,2}"
         r"(?:instruction|prompt|rule|guideline|direction|restriction|polic|constraint|programming)"
-        r"|\byou are (?:now|no longer)\s(?:[a-z]{1,12}\s){0,3}(?:DAN\b|unrestricted|jailbroken|bound|in developer mode)"
+        r"|\byou are (?:now|no longer)\s(?:[a-z]{1,12}\s){0,3}(?:DAN\b|unrestricted|jailbroken"
+        r"|bound|in developer mode)"
         r"|\b(?:developer|debug|god|DAN|jailbreak) mode (?:enabled|activated|on)\b"
-        r"|\bdo anything now\b|\bpretend (?:that )?you have no (?:rules|restrictions|filters|guidelines)"
+        r"|\bdo anything now\b|\bpretend (?:that )?you have no (?:rules|restrictions|filters"
+        r"|guidelines)"
         r"|\b(?:reveal|print|repeat|show|output|display|tell me)\s(?:me\s)?(?:your|the)\s"
-        r"(?:[a-z]{1,12}\s){0,2}(?:system prompt|initial prompt|hidden prompt|instructions above|system message)"
-        r"|<\|(?:im_start|im_end|system|endoftext)\|>|\[/?INST\]|<</?SYS>>|^\s{0,4}#{2,4} ?system\s?:",
+        r"(?:[a-z]{1,12}\s){0,2}(?:system prompt|initial prompt|hidden prompt|instructions above"
+        r"|system message)"
+        r"|<\|(?:im_start|im_end|system|endoftext)\|>|\[/?INST\]|<</?SYS>>"
+        r"|^\s{0,4}#{2,4} ?system\s?:",
         ignore_case=True,
     ),
     detector(
         "secrecy_breach",
         "talk of its hidden instructions",
-        r"\bmy (?:system prompt|initial instructions|hidden instructions|system message|instructions)"
+        r"\bmy (?:system prompt|initial instructions|hidden instructions|system message"
+        r"|instructions)"
         r" (?:is|are|says?|say|state|tell|read|were)\b"
         r"|\b(?:here (?:is|are)|here['’]s) (?:my|the) (?:full |complete |exact |original )?"
         r"(?:system prompt|system message|initial prompt|hidden instructions)"
-        r"|\bI was (?:instructed|told|configured|given instructions) (?:by my (?:developer|operator|creator)s? )?"
+        r"|\bI was (?:instructed|told|configured|given instructions) (?:by my (?:developer"
+        r"|operator|creator)s? )?"
         r"(?:not )?to\b|^\s{0,4}You are (?:a|an) [^.\n]{0,80}(?:assistant|chatbot|agent)\b",
         ignore_case=True,
     ),

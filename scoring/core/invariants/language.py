@@ -47,7 +47,7 @@ def _target(default: str = "output") -> Any:
 
 _COUNT = Number(1, 32, whole=True)
 _SHARE = Number(0.0, 1.0)
-_MISSING = Text(choices=("true", "false"))
+_MISSING = Text(choices=("holds", "fails"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,24 +136,24 @@ class OneOf(Predicate):
 
 @dataclass(frozen=True, kw_only=True)
 class ContextIs(Predicate):
-    """A context field has one of the values; `missing` is the truth where it is absent."""
+    """A context field has one of the values; `missing` says whether it holds without it."""
 
     check = "context"
     name: str = _of(Text(1, 100))
     values: tuple[str | float | bool, ...] = _of(Scalars(1, 256))
-    missing: str = _of(_MISSING, "false")
+    missing: str = _of(_MISSING, "fails")
 
 
 @dataclass(frozen=True, kw_only=True)
 class InRange(Predicate):
-    """A number among signals or context lies in [min, max]; `missing` is the truth without it."""
+    """A number among signals or context lies in [min, max]; `missing` says whether it holds without."""
 
     check = "number"
     of: str = _of(Text(choices=("signals", "context")), "signals")
     name: str = _of(Text(1, 100))
     min: float | None = _of(Number(), None)
     max: float | None = _of(Number(), None)
-    missing: str = _of(_MISSING, "true")
+    missing: str = _of(_MISSING, "holds")
 
     def problem(self) -> str | None:
         return _bounds_problem(self.min, self.max)

@@ -43,7 +43,7 @@ def _ip_address(text: str) -> bool:
 
 def _mac_address(text: str) -> bool:
     bare = _bare(text).lower()
-    return bare not in ("000000000000", "ffffffffffff")
+    return sum(map(str.isdigit, bare)) >= 3 and len(set(bare)) > 1
 
 
 PERSONAL: tuple[Detector, ...] = (
@@ -91,7 +91,6 @@ PERSONAL: tuple[Detector, ...] = (
         "hardware (MAC) address",
         r"\b[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})\b",
         valid=_mac_address,
-        wake=r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]",
         numeric=True,
     ),
     detector(
@@ -102,7 +101,7 @@ PERSONAL: tuple[Detector, ...] = (
         r"[0-9]{1,2}[./\-][0-9]{1,2}[./\-](?:19|20)?[0-9]{2}\b|(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}"
         r"|[0-9]{1,2}(?:st|nd|rd|th)? [A-Za-z]{3,9},? (?:19|20)[0-9]{2}"
         r"|[0-9]{1,2}(?:st|nd|rd|th)?,? (?:19|20)[0-9]{2})",
-        numeric=True,
+        wake=r"(?i)birth|dob|d\.o|d\.?o\.?b|born",
     ),
     detector(
         "passport",

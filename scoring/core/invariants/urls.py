@@ -9,16 +9,20 @@ from scoring.core.invariants.patterns import trusted_pattern
 
 # Scheme links, and bare ones by their www.; closing punctuation of prose is not part of a link.
 _LINK = trusted_pattern(
-    r"\b(?:https?|ftp|wss?)://[^\s<>\"'`{}|\\^]{1,2000}|\bwww\.[a-z0-9-]{1,63}\.[^\s<>\"'`{}|\\^]{1,500}"
-    r"|\b(?:javascript|vbscript|data|file):[^\s<>\"'`]{1,500}",
+    r"\b(?:https?|ftp|wss?)://[^\s<>\"'`{}|\\^]+|\bwww\.[a-z0-9-]{1,63}\.[^\s<>\"'`{}"
+    r"|\\^]+"
+    r"|\b(?:javascript|vbscript|data|file):[^\s<>\"'`]+",
     True,
 )
-_IMAGE = trusted_pattern(r"!\[[^\]\n]{0,200}\]\(\s{0,4}<?(?:https?:)?//[^)\s]{1,2000}", True)
+_IMAGE = trusted_pattern(r"!\[[^\]\n]{0,200}\]\(\s{0,4}<?(?:https?:)?//[^)\s]+", True)
 WAKE = r"(?i)://|www\.|javascript:|vbscript:|data:|file:|\]\(//"
 MAX_LINKS = 512
 _SHORTENERS = frozenset(
-    "bit.ly tinyurl.com t.co goo.gl ow.ly is.gd buff.ly rebrand.ly cutt.ly rb.gy shorturl.at "
-    "tiny.cc lnkd.in t.ly v.gd adf.ly bl.ink s.id".split()
+    (
+        *("bit.ly", "tinyurl.com", "t.co", "goo.gl", "ow.ly", "is.gd", "buff.ly", "rebrand.ly"),
+        *("cutt.ly", "rb.gy", "shorturl.at", "tiny.cc", "lnkd.in", "t.ly", "v.gd", "adf.ly"),
+        *("bl.ink", "s.id"),
+    )
 )
 _PORTS = {"http": "80", "https": "443", "ftp": "21", "ws": "80", "wss": "443"}
 
@@ -101,7 +105,7 @@ def _link(data: bytes, start: int, end: int) -> Link:
 
 
 def host_in(host: str, entries: frozenset[str]) -> bool:
-    """Whether a host is one of the entries or a subdomain of one; by its labels, never by suffix."""
+    """Whether a host is one of the entries or a subdomain of one, label by label."""
     while host:
         if host in entries:
             return True
@@ -110,7 +114,7 @@ def host_in(host: str, entries: frozenset[str]) -> bool:
 
 
 def is_ip_literal(host: str) -> bool:
-    """Whether a host is an address: dotted, IPv6, or the integer, hex and octal forms of inet_aton."""
+    """Whether a host is an address: dotted, IPv6, or any other form that inet_aton takes."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
