@@ -146,7 +146,7 @@ class ContextIs(Predicate):
 
 @dataclass(frozen=True, kw_only=True)
 class InRange(Predicate):
-    """A number among signals or context lies in [min, max]; `missing` says whether it holds without."""
+    """A number of signals or context lies in [min, max]; `missing` says if it holds without."""
 
     check = "number"
     of: str = _of(Text(choices=("signals", "context")), "signals")

@@ -65,7 +65,8 @@ CONVERSATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"\[(?:insert|your|company|customer|agent|recipient)[ _][^\]\n]{1,40}\]"
+                    "pattern": r"\[(?:insert|your|company|customer|agent"
+                    r"|recipient)[ _][^\]\n]{1,40}\]"
                     r"|\{\{\s?[a-z_.]{2,40}\s?\}\}|\bLorem ipsum\b|\bTODO:",
                     "ignore_case": True,
                 }
@@ -148,7 +149,8 @@ CONVERSATION: list[dict[str, object]] = [
                         "none": [
                             {
                                 "check": "regex",
-                                "pattern": r"translat|\bin (?:russian|chinese|japanese|korean|arabic|"
+                                "pattern": r"translat|\bin (?:russian|chinese|japanese|korean"
+                                r"|arabic|"
                                 r"hindi|greek|hebrew|thai|ukrainian)\b|\bsay\b",
                                 "ignore_case": True,
                                 "in": "input",
@@ -229,7 +231,8 @@ CONVERSATION: list[dict[str, object]] = [
                 {
                     "check": "regex",
                     "pattern": r"\bI(?:['’]m| am) (?:a (?:real )?(?:human|person)\b|not (?:a|an) "
-                    r"(?:AI|bot|robot|machine|chatbot|language model)\b)|\bas a (?:fellow )?human\b",
+                    r"(?:AI|bot|robot|machine|chatbot|language model)\b)"
+                    r"|\bas a (?:fellow )?human\b",
                     "ignore_case": True,
                 }
             ]

@@ -60,8 +60,10 @@ MODERATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"\b(?:you should|you could|just|go ahead and) (?:kill|hang|cut|harm|"
-                    r"hurt) yourself\b|\b(?:painless|easiest|best|quickest) (?:way|method)s? (?:to|of) "
+                    "pattern": r"\b(?:you should|you could|just|go ahead and) (?:kill|hang|cut"
+                    r"|harm|"
+                    r"hurt) yourself\b|\b(?:painless|easiest|best|quickest) (?:way"
+                    r"|method)s? (?:to|of) "
                     r"(?:kill(?:ing)? yourself|d(?:ie|ying)|suicide|end(?:ing)? your life)\b"
                     r"|\bthe world would be better (?:off )?without you\b",
                     "ignore_case": True,
@@ -98,8 +100,10 @@ MODERATION: list[dict[str, object]] = [
                 "none": [
                     {
                         "check": "regex",
-                        "pattern": r"(?:^|\n)\s{0,4}(?:step )?[1-9][.):]\s|\byou(?:['’]ll| will) need:?"
-                        r"|\bmix (?:the |together )?[a-z0-9 ]{2,40} with\b|\b\d{1,4} ?(?:g|ml|grams|"
+                        "pattern": r"(?:^|\n)\s{0,4}(?:step )?[1-9][.):]\s|\byou(?:['’]ll"
+                        r"| will) need:?"
+                        r"|\bmix (?:the |together )?[a-z0-9 ]{2,40} with\b|\b\d{1,4} ?(?:g|ml"
+                        r"|grams|"
                         r"millilit(?:er|re)s) of\b",
                         "ignore_case": True,
                     }
@@ -118,9 +122,11 @@ MODERATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"\b(?:I|we)(?:['’]ll| will|['’]m going to| am going to|['’]re going to) "
+                    "pattern": r"\b(?:I|we)(?:['’]ll| will|['’]m going to| am going to"
+                    r"|['’]re going to) "
                     r"(?:kill|hurt|find|hunt|beat|shoot|stab|destroy) (?:you|your (?:family|kids|"
-                    r"children|wife|husband)|them)\b|\byou(?:['’]ll| will) (?:regret|pay for) this\b"
+                    r"children|wife|husband)|them)\b|\byou(?:['’]ll| will) (?:regret"
+                    r"|pay for) this\b"
                     r"|\byou (?:deserve to|should) die\b",
                     "ignore_case": True,
                 }
@@ -139,11 +145,13 @@ MODERATION: list[dict[str, object]] = [
                 {
                     "check": "regex",
                     "pattern": r"\b(?:immigrants|migrants|refugees|jews|muslims|christians|hindus|"
-                    r"blacks|whites|asians|gays|women|men|disabled people|foreigners)\s(?:[a-z]{2,8}\s)?"
+                    r"blacks|whites|asians|gays|women|men|disabled people"
+                    r"|foreigners)\s(?:[a-z]{2,8}\s)?"
                     r"(?:are|is) (?:all |just |nothing but )?(?:animals|vermin|rats|cockroaches|"
                     r"parasites|subhuman|inferior|filth|scum|a disease|a plague|criminals)\b"
                     r"|\b(?:exterminate|eradicate|deport|gas|get rid of) (?:all )?(?:the )?"
-                    r"(?:immigrants|migrants|refugees|jews|muslims|christians|hindus|blacks|gays)\b",
+                    r"(?:immigrants|migrants|refugees|jews|muslims|christians|hindus|blacks"
+                    r"|gays)\b",
                     "ignore_case": True,
                 }
             ]
@@ -159,7 +167,8 @@ MODERATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"\byou(?:['’]re| are)(?: such)?(?: an?)?(?: (?:complete|total|fucking|"
+                    "pattern": r"\byou(?:['’]re| are)(?: such)?(?: an?)?(?: (?:complete|total"
+                    r"|fucking|"
                     r"absolute|real))? (?:idiot|moron|imbecile|loser|worthless|pathetic|stupid|"
                     r"disgusting|ugly|retard(?:ed)?|dumb)\b|\bshut (?:the (?:hell|fuck) )?up\b"
                     r"|\bnobody (?:likes|loves|wants) you\b",
@@ -208,7 +217,8 @@ MODERATION: list[dict[str, object]] = [
                     "all": [
                         {
                             "check": "regex",
-                            "pattern": r"\b(?:minor|child|children|underage|schoolgirl|schoolboy|teen|"
+                            "pattern": r"\b(?:minor|child|children|underage|schoolgirl|schoolboy"
+                            r"|teen|"
                             r"preteen|(?:[1-9]|1[0-7])[- ]years?[- ]old)\b",
                             "ignore_case": True,
                         },
@@ -292,8 +302,10 @@ MODERATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"\b(?:you (?:should|can|could)|just|safe to|go ahead and)\s(?:just\s|"
-                    r"safely\s|simply\s)?(?:stop|quit|skip) (?:taking )?(?:your |the |all )?(?:[a-z]{3,20} )?"
+                    "pattern": r"\b(?:you (?:should|can|could)|just|safe to"
+                    r"|go ahead and)\s(?:just\s|"
+                    r"safely\s|simply\s)?(?:stop|quit|skip) (?:taking )?(?:your |the "
+                    r"|all )?(?:[a-z]{3,20} )?"
                     r"(?:medication|medicine|meds|insulin|antidepressants?|chemo(?:therapy)?|"
                     r"prescription|pills|treatment|antibiotics)\b",
                     "ignore_case": True,
@@ -311,8 +323,10 @@ MODERATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"\byou (?:will|['’]ll) (?:definitely|certainly|surely) (?:win|lose|go to "
-                    r"jail|go to prison|be convicted|be acquitted)\b|\byou (?:don['’]t|do not) need a "
+                    "pattern": r"\byou (?:will|['’]ll) (?:definitely|certainly|surely) (?:win"
+                    r"|lose|go to "
+                    r"jail|go to prison|be convicted|be acquitted)\b|\byou (?:don['’]t"
+                    r"|do not) need a "
                     r"lawyer\b|\bno (?:court|judge|jury) (?:will|would|could) ever\b",
                     "ignore_case": True,
                 }
