@@ -9,18 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from scoring.core.invariants.patterns import Wake, always_woken
 from scoring.core.invariants.record import RecordView, Span, TextView, Window
 
 MAX_SPANS = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Wake:
-    """One pattern for the prefilter; `folded` runs over the folded text."""
-
-    source: str
-    ignore_case: bool = False
-    folded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +37,7 @@ class Atom:
     explain : evidence for the truth given.
     wakes : see the module; empty where the atom must always be asked.
     numeric : whether the numeric gate wakes it too.
+    always_woken : whether a wake pattern requires no literal, so that every text wakes it.
     """
 
     target: str
@@ -52,6 +45,7 @@ class Atom:
     explain: Callable[[RecordView, bool], Evidence]
     wakes: tuple[Wake, ...] = ()
     numeric: bool = False
+    always_woken: bool = False
 
     @property
     def sleeps(self) -> bool:
@@ -92,7 +86,7 @@ def finding_atom(
         count = f" ({len(found)}{more} places)" if len(found) > 1 else ""
         return Evidence(f"{label} in {target}{count}{scan_note(view)}", spans)
 
-    return Atom(target, test, explain, wakes, numeric)
+    return Atom(target, test, explain, wakes, numeric, any(map(always_woken, wakes)))
 
 
 def measuring_atom(

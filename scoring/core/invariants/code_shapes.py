@@ -85,7 +85,7 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|MessageDigest\.getInstance\(\s{0,2}\"(?:MD5|SHA-?1)\""
         r"|createHash\(\s{0,2}[\"'](?:md5|sha1)[\"']|\b(?:md5|sha1)\(\s{0,2}\$|\bMD5\.Create\(\)"
         r"|\bmd5\.(?:New|Sum)\(|\bsha1\.(?:New|Sum)\(|Digest::(?:MD5|SHA1)",
-        wake=r"(?i)md5|sha-?1",
+        wakes=("(?i)md5", "(?i)sha-?1"),
     ),
     detector(
         "weak_cipher",
@@ -101,7 +101,7 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|salt)\w{0,16}\s{0,4}:?=\s{0,4}[^\n]{0,100}"
         r"(?:\brandom\.(?:choices?|randint|random|randrange|sample|getrandbits)\(|Math\.random\(\)"
         r"|\bmt_rand\(|\brand\(\)|\bnew Random\()",
-        wake=r"(?i)random\.|\brand\(|mt_rand\(|new random\(",
+        wakes=(r"random\.", r"rand\(", r"Random\("),
     ),
     detector(
         "html_injection",
@@ -118,7 +118,7 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         "file path from a request",
         r"\b(?:open|send_file|FileResponse|readFile(?:Sync)?|createReadStream|include|require)\(?"
         r"[^\n]{0,80}(?:request\.|req\.(?:params|query|body)|\$_(?:GET|POST|REQUEST))",
-        wake=r"request\.|req\.params|req\.query|req\.body|\$_(?:GET|POST|REQUEST)",
+        wakes=(r"request\.", r"req\.", r"\$_"),
     ),
     detector(
         "destructive_command",
@@ -131,7 +131,20 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|:\(\)\s?\{\s?:\|:&\s?\};:|(?i:\bDROP\s{1,4}(?:DATABASE|SCHEMA)\s)"
         r"|(?i:\bTRUNCATE\s{1,4}TABLE\s)"
         r"|\bgit push\s[^\n]{0,60}(?:--force\b|\s-f\b)|(?i:\bformat\s{1,2}c:)|>\s?/dev/sd[a-z]\b",
-        wake=r"(?i)rm -|rm\t|rm\n|rm  |mkfs|dd\s|:\(\)|drop|truncate|git push|format|/dev/sd",
+        wakes=(
+            *(
+                "rm -",
+                "rm  ",
+                r"rm\t",
+                r"rm\n",
+                "mkfs",
+                "/dev/",
+                r":\(\)",
+                "(?i)drop",
+                "(?i)truncate",
+            ),
+            *("git push", "(?i)format"),
+        ),
     ),
     detector(
         "pipe_to_shell",

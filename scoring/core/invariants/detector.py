@@ -25,7 +25,8 @@ class Detector:
         too common.
     numeric : whether every valid match has three digits or colons and a shape that the numeric gate
         knows, so that texts without are spared the search.
-    wake : a simpler pattern that every match contains, for the shared prefilter.
+    wakes : simpler patterns one of which every match contains, for the shared prefilter; short
+        literals, each on its own, since a pattern that joins them hides them from the prefilter.
     """
 
     name: str
@@ -34,7 +35,7 @@ class Detector:
     valid: Callable[[str], bool] | None = None
     near: Pattern | None = None
     numeric: bool = False
-    wake: str = ""
+    wakes: tuple[str, ...] = ()
 
     def found(self, data: bytes) -> bool:
         return bool(self.spans(data, 1))
@@ -83,7 +84,7 @@ def detector(
     near: str | None = None,
     numeric: bool = False,
     ignore_case: bool = False,
-    wake: str = "",
+    wakes: tuple[str, ...] = (),
 ) -> Detector:
     """A detector from pattern sources; `near` never minds case."""
     return Detector(
@@ -93,5 +94,5 @@ def detector(
         valid,
         trusted_pattern(near, True) if near is not None else None,
         numeric,
-        wake,
+        wakes,
     )

@@ -35,7 +35,10 @@ DIALOGUE_DETECTORS: tuple[Detector, ...] = (
         r"|\b(?:is|goes|would be) against my (?:guidelines|policy|policies|programming|principles)"
         r"|\bI must (?:decline|refuse)|\bI (?:decline|refuse) to\b",
         ignore_case=True,
-        wake=r"(?i)\bI\b|sorry|unfortunately|apolog|as an|against my",
+        wakes=(
+            *("can", "could", "won", "will", "able", "decline", "going to", "comfortable", "sorry"),
+            *("apolog", "against my", "refuse"),
+        ),
     ),
     detector(
         "compliance",
@@ -47,6 +50,10 @@ DIALOGUE_DETECTORS: tuple[Detector, ...] = (
         r"|step)"
         r"|^\s{0,8}(?:step 1|1\.|first,)",
         ignore_case=True,
+        wakes=(
+            *("sure", "certainly", "of course", "absolutely", "gladly", "no problem", "happy to"),
+            *("ok", "yes", "here", "step 1", r"1\.", "first,"),
+        ),
     ),
     detector(
         "self_reference",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scoring.core.invariants.atoms import MAX_SPANS, Atom, Evidence, Wake
+from scoring.core.invariants.atoms import MAX_SPANS, Atom, Evidence
 from scoring.core.invariants.finding_atoms import find_atom
 from scoring.core.invariants.language import (
     All,
@@ -25,7 +25,7 @@ from scoring.core.invariants.language import (
     WhenModel,
 )
 from scoring.core.invariants.measuring_atoms import measure_atom
-from scoring.core.invariants.patterns import Prefilter, trusted_pattern
+from scoring.core.invariants.patterns import Prefilter, Wake, trusted_pattern
 from scoring.core.invariants.record import RecordView, Span
 from scoring.core.invariants.vocabulary import MAX_INVARIANTS, InvariantSyntaxError
 
@@ -81,16 +81,19 @@ class InvariantSet:
         self._truths: list[_Truth] = []
         self._nodes: dict[int, _Truth] = {}
         self._regions = [_folded(invariant.regions) for invariant in invariants]
+        self._scanned: set[int] = set()
         users: dict[int, set[int]] = {}
         always: list[int] = []
         for index, invariant in enumerate(invariants):
-            used: set[int] = set()
+            used: list[int] = []
             self._truths.append(self._compile(invariant.condition, used))
-            if _asleep(invariant.condition, self._sleeps) is not True:
+            wakers = self._wakers(invariant.condition, used)
+            if wakers is None:
                 always.append(index)
                 continue
-            for atom in used:
+            for atom in wakers:
                 users.setdefault(atom, set()).add(index)
+        self._scanned.update(users)
         self._always = tuple(always)
         self._scans = self._plan(users)
 
@@ -118,8 +121,23 @@ class InvariantSet:
         """`evaluate` of each record, in order."""
         return [self.evaluate(record) for record in records]
 
-    def _sleeps(self, predicate: Predicate) -> bool:
-        return self._atoms[self._ids[predicate]].sleeps
+    def _wakers(self, condition: Condition, used: list[int]) -> set[int] | None:
+        """The fewest atoms that, all asleep, make the condition hold; None where none do.
+
+        Only these are scanned for: of "both A and B", either will do. Atoms that no prefilter
+        can spare are given up first, then the later ones.
+        """
+        asleep = {atom for atom in used if self._atoms[atom].sleeps}
+
+        def holds(atoms: set[int]) -> bool:
+            return _asleep(condition, lambda predicate: self._ids[predicate] in atoms) is True
+
+        if not holds(asleep):
+            return None
+        for atom in sorted(asleep, key=lambda a: (not self._atoms[a].always_woken, -used.index(a))):
+            if holds(asleep - {atom}):
+                asleep.discard(atom)
+        return asleep
 
     def _atom(self, predicate: Predicate) -> int:
         known = self._ids.get(predicate)
@@ -132,16 +150,16 @@ class InvariantSet:
             self._ids[predicate] = known
         return known
 
-    def _compile(self, condition: Condition, used: set[int]) -> _Truth:
+    def _compile(self, condition: Condition, used: list[int]) -> _Truth:
         truth = self._nodes[id(condition)] = self._compile_node(condition, used)
         return truth
 
-    def _compile_node(self, condition: Condition, used: set[int]) -> _Truth:
+    def _compile_node(self, condition: Condition, used: list[int]) -> _Truth:
         match condition:
             case Predicate():
                 index = self._atom(condition)
-                used.add(index)
-                return _leaf(index, self._atoms[index])
+                used.append(index)
+                return _leaf(index, self._atoms[index].test, self._scanned)
             case All(children=children):
                 return _conjunction([self._compile(child, used) for child in children])
             case Any_(children=children):
@@ -165,7 +183,7 @@ class InvariantSet:
     def _plan(self, users: dict[int, set[int]]) -> list[_Scan]:
         targets: dict[str, list[int]] = {}
         for index, atom in enumerate(self._atoms):
-            if atom.sleeps:
+            if index in users:
                 targets.setdefault(atom.target, []).append(index)
         return [
             _Scan(target, [(index, self._atoms[index]) for index in atoms], users)
@@ -225,12 +243,9 @@ class _Scan:
         for index, atom in atoms:
             for wake in atom.wakes:
                 listeners.setdefault(wake, []).append(index)
-        plain = [wake for wake in listeners if not wake.folded]
-        folded = [wake for wake in listeners if wake.folded]
-        self._filter = Prefilter(
-            [(wake.source, wake.ignore_case) for wake in plain], [wake.source for wake in folded]
-        )
-        self._listeners = tuple(tuple(listeners[wake]) for wake in plain + folded)
+        wakes = sorted(listeners, key=lambda wake: wake.folded)
+        self._filter = Prefilter(wakes)
+        self._listeners = tuple(tuple(listeners[wake]) for wake in wakes)
 
     def wake(self, view: RecordView, pending: set[int]) -> None:
         """Add the atoms that may be true to `view.awake`, and their invariants to `pending`."""
@@ -257,11 +272,9 @@ class _Scan:
             pending.update(self._users.get(atom, ()))
 
 
-def _leaf(index: int, atom: Atom) -> _Truth:
-    test, sleeps = atom.test, atom.sleeps
-
+def _leaf(index: int, test: _Truth, scanned: set[int]) -> _Truth:
     def truth(view: RecordView) -> bool:
-        if sleeps and index not in view.awake:
+        if index in scanned and index not in view.awake:
             return False
         known = view.memo.get(index)
         if known is None:

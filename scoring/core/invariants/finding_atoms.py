@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 from scoring.core.invariants import language as lang
@@ -10,7 +11,6 @@ from scoring.core.invariants.atoms import (
     Atom,
     Evidence,
     Finder,
-    Wake,
     finding_atom,
     scan_note,
 )
@@ -20,7 +20,7 @@ from scoring.core.invariants.dialogue_shapes import DIALOGUE_DETECTORS, HEAD_BYT
 from scoring.core.invariants.fences import WAKE as FENCE_WAKE
 from scoring.core.invariants.fences import fenced_ranges, open_fence
 from scoring.core.invariants.folding import fold
-from scoring.core.invariants.patterns import PatternError, TermPattern, compile_pattern
+from scoring.core.invariants.patterns import PatternError, TermPattern, Wake, compile_pattern
 from scoring.core.invariants.personal import PERSONAL
 from scoring.core.invariants.record import RecordView, Window
 from scoring.core.invariants.scripts import mixed_script_words
@@ -43,6 +43,7 @@ _INVISIBLE = {
     "tag": r"\x{E0000}-\x{E007F}",
     "control": r"\x{00}-\x{08}\x{0B}\x{0C}\x{0E}-\x{1F}\x{7F}-\x{9F}",
 }
+_CONTROLS = bytes((*range(9), 11, 12, *range(14, 32), 127))
 
 
 def find_atom(predicate: lang.Predicate) -> Atom | None:
@@ -63,9 +64,7 @@ def find_atom(predicate: lang.Predicate) -> Atom | None:
         case lang.Urls():
             return _urls(predicate)
         case lang.Invisible(kinds=kinds, min_count=count, target=target):
-            source = "[" + "".join(_INVISIBLE[kind] for kind in kinds) + "]"
-            find = _pattern_finder(compile_pattern(source).spans)
-            return finding_atom(target, "invisible character", find, count, (Wake(source),))
+            return _invisible(target, kinds, count)
         case lang.MixedScript(min_count=count, target=target):
             return finding_atom(target, "word of mixed scripts", _find_mixed, count)
         case lang.OpenFence(target=target):
@@ -116,7 +115,9 @@ def _terms(predicate: lang.Terms) -> Atom:
         note = scan_note(record.view(target))
         return Evidence(f"{lacking} of {len(patterns)} terms not in {target}{note}")
 
-    return Atom(target, test, explain, wakes)
+    return dataclasses.replace(
+        finding_atom(target, "term", find, 1, wakes), test=test, explain=explain
+    )
 
 
 def _catalogue(
@@ -136,7 +137,11 @@ def _catalogue(
         return [window.span(*place) for place in sorted(found)][:limit]
 
     plain = [one for one in detectors if not one.numeric]
-    wakes = tuple(Wake(one.wake or one.pattern.source, one.pattern.ignore_case) for one in plain)
+    wakes = tuple(
+        Wake(source, one.pattern.ignore_case)
+        for one in plain
+        for source in one.wakes or (one.pattern.source,)
+    )
     atom = finding_atom(target, "", find, min_count, wakes, len(plain) < len(detectors))
 
     def explain(record: RecordView, truth: bool) -> Evidence:
@@ -147,7 +152,7 @@ def _catalogue(
         labels = ", ".join(present if truth else [one.label for one in detectors])
         return finding_atom(target, labels, find, min_count).explain(record, truth)
 
-    return Atom(target, atom.test, explain, atom.wakes, atom.numeric)
+    return dataclasses.replace(atom, explain=explain)
 
 
 def _inside(place: tuple[int, int], ranges: list[tuple[int, int]]) -> bool:
@@ -163,8 +168,22 @@ def _shape(target: str, shape: str) -> Atom:
             return []
         return [window.span(*place) for place in one.spans(window.data[:head], limit)]
 
-    wakes = (Wake(one.wake or one.pattern.source, one.pattern.ignore_case),)
+    sources = one.wakes or (one.pattern.source,)
+    wakes = tuple(Wake(source, one.pattern.ignore_case) for source in sources)
     return finding_atom(target, one.label, find, 1, wakes)
+
+
+def _invisible(target: str, kinds: Sequence[str], min_count: int) -> Atom:
+    pattern = compile_pattern("[" + "".join(_INVISIBLE[kind] for kind in kinds) + "]")
+    controls = _CONTROLS if "control" in kinds else b""
+
+    def find(window: Window, limit: int) -> list[tuple[int, int]]:
+        data = window.data
+        if window.ascii and len(data.translate(None, controls)) == len(data):
+            return []
+        return [window.span(*place) for place in pattern.spans(data, limit)]
+
+    return finding_atom(target, "invisible character", find, min_count)
 
 
 def _urls(predicate: lang.Urls) -> Atom:
@@ -174,7 +193,9 @@ def _urls(predicate: lang.Urls) -> Atom:
         frozenset(host.lower().strip(".") for host in predicate.allow_hosts),
     )
     find = _pattern_finder(rule.spans)
-    return finding_atom(predicate.target, "link", find, 1, (Wake(urls.WAKE),))
+    return finding_atom(
+        predicate.target, "link", find, 1, tuple(Wake(source, True) for source in urls.WAKES)
+    )
 
 
 def _pattern_finder(spans: Callable[[bytes, int], list[tuple[int, int]]]) -> Finder:

@@ -8,7 +8,7 @@ runs, one automaton over the literals that the patterns require is run over the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import re2
@@ -20,6 +20,8 @@ MAX_PROGRAM = 2_000
 MAX_MEMORY_BYTES = 2 << 20
 # Patterns of this package (catalogue, terms) are trusted to be finite, not to be small.
 TRUSTED_MEMORY_BYTES = 16 << 20
+# The automaton of a set has states for combinations of its patterns: only small ones may join.
+MAX_SET_PROGRAM = 150
 
 
 class PatternError(ValueError):
@@ -137,42 +139,80 @@ def _spaced_word(char: str) -> bool:
     return (char.isalnum() or char == "_") and not _UNSPACED.found(char.encode("utf-8", "replace"))
 
 
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """One pattern for the prefilter; `folded` runs over the folded text."""
+
+    source: str
+    ignore_case: bool = False
+    folded: bool = False
+
+    @property
+    def inline(self) -> str:
+        return f"(?i:{self.source})" if self.ignore_case else self.source
+
+
 class Prefilter:
-    """Which of many patterns may match a text, found by one pass over it."""
+    """Which of many patterns may match a text, found by two automata, each passed once.
 
-    __slots__ = ("_filter", "_folded", "_size")
+    A pattern that requires a literal of three bytes is looked for by its literals (FilteredRE2,
+    whose automaton has at most as many states as the literals have bytes); a small one that does
+    not ("@") is run itself, in a set; a large one that does not is always a candidate.
+    """
 
-    def __init__(self, patterns: list[tuple[str, bool]], folded: list[str]) -> None:
-        """`patterns` are (source, ignore_case) for the text, `folded` sources for the folded one.
+    __slots__ = ("_always", "_filter", "_filtered", "_folded", "_set", "_tried")
 
-        Ids count `patterns` first, then `folded`.
-        """
+    def __init__(self, wakes: Sequence[Wake]) -> None:
+        """Ids are the positions in `wakes`; those for the folded text come last."""
+        plain = sum(not wake.folded for wake in wakes)
+        if any(wake.folded for wake in wakes[:plain]):
+            raise ValueError("wakes of the folded text must come last")
+        self._folded = plain
+        loose = {index for index, wake in enumerate(wakes) if requires_no_literal(wake)}
+        self._always = tuple(sorted(index for index in loose if always_woken(wakes[index])))
+        self._tried = tuple(sorted(loose.difference(self._always)))
+        self._filtered = tuple(index for index in range(len(wakes)) if index not in loose)
         self._filter = re2.Filter()
-        self._size = len(patterns)
-        self._folded = len(folded)
-        for source, ignore_case in patterns:
-            self._filter.Add(source, _options(ignore_case, TRUSTED_MEMORY_BYTES))
-        for source in folded:
-            self._filter.Add(source, _options(True, TRUSTED_MEMORY_BYTES))
-        if patterns or folded:
+        self._set = re2.Set.SearchSet(_options(False, TRUSTED_MEMORY_BYTES))
+        for index in self._filtered:
+            self._filter.Add(wakes[index].inline, _options(False, TRUSTED_MEMORY_BYTES))
+        for index in self._tried:
+            self._set.Add(wakes[index].inline)
+        if self._filtered:
             self._filter.Compile()
+        if self._tried:
+            self._set.Compile()
 
-    def candidates(self, window: Window) -> Iterator[int]:
+    def candidates(self, window: Window) -> set[int]:
         """Ids of the patterns that may match; every pattern that does match is among them."""
-        if not (self._size or self._folded):
-            return
-        found = self._filter.Match(window.data, True) or ()
-        if window.ascii or not self._folded:
-            yield from found
-            return
-        yield from (index for index in found if index < self._size)
-        again = self._filter.Match(window.folded_data, True) or ()
-        yield from (index for index in again if index >= self._size)
+        found = self._scan(window.data)
+        if window.ascii:
+            return found
+        found = {index for index in found if index < self._folded}
+        again = self._scan(window.folded_data)
+        return found.union(index for index in again if index >= self._folded)
+
+    def _scan(self, data: bytes) -> set[int]:
+        found = set(self._always)
+        if self._filtered:
+            found.update(self._filtered[i] for i in self._filter.Match(data, True) or ())
+        if self._tried:
+            found.update(self._tried[i] for i in self._set.Match(data) or ())
+        return found
 
 
-def may_match_anything(source: str, ignore_case: bool) -> bool:
-    """Whether a pattern requires no literal, so that no prefilter can spare it."""
+def requires_no_literal(wake: Wake) -> bool:
+    """Whether a pattern has no literal of three bytes that every match contains."""
     alone = re2.Filter()
-    alone.Add(source, _options(ignore_case, TRUSTED_MEMORY_BYTES))
+    alone.Add(wake.inline, _options(False, TRUSTED_MEMORY_BYTES))
     alone.Compile()
     return bool(alone.Match(b"", True))
+
+
+def always_woken(wake: Wake) -> bool:
+    """Whether a prefilter can spare no text the pattern: no literal, and too large for a set."""
+    return requires_no_literal(wake) and _program(wake) > MAX_SET_PROGRAM
+
+
+def _program(wake: Wake) -> int:
+    return int(trusted_pattern(wake.inline).compiled.programsize)

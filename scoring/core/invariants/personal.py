@@ -53,6 +53,7 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[A-Za-z0-9][A-Za-z0-9._%+'-]{0,63}@"
         r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,8}[A-Za-z]{2,24}\b",
         valid=_email,
+        wakes=("@",),
     ),
     detector(
         "phone",
@@ -101,7 +102,7 @@ PERSONAL: tuple[Detector, ...] = (
         r"[0-9]{1,2}[./\-][0-9]{1,2}[./\-](?:19|20)?[0-9]{2}\b|(?:19|20)[0-9]{2}-[0-9]{2}-[0-9]{2}"
         r"|[0-9]{1,2}(?:st|nd|rd|th)? [A-Za-z]{3,9},? (?:19|20)[0-9]{2}"
         r"|[0-9]{1,2}(?:st|nd|rd|th)?,? (?:19|20)[0-9]{2})",
-        wake=r"(?i)birth|dob|d\.o|d\.?o\.?b|born",
+        wakes=("(?i)birth", "(?i)dob", r"(?i)d\.o", r"(?i)do\.b", "(?i)born"),
     ),
     detector(
         "passport",

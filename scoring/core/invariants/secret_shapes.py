@@ -96,7 +96,7 @@ SECRET_DETECTORS: tuple[Detector, ...] = (
         "password in a URL",
         r"[a-z][a-z0-9+.-]{1,20}://[^\s:@/\"'<>]{1,64}:([^\s:@/\"'<>]{3,128})@[A-Za-z0-9.\[-]",
         valid=_not_placeholder,
-        wake="://",
+        wakes=("://",),
     ),
     detector(
         "cloud_connection_string",

@@ -15,7 +15,7 @@ _LINK = trusted_pattern(
     True,
 )
 _IMAGE = trusted_pattern(r"!\[[^\]\n]{0,200}\]\(\s{0,4}<?(?:https?:)?//[^)\s]+", True)
-WAKE = r"(?i)://|www\.|javascript:|vbscript:|data:|file:|\]\(//"
+WAKES = ("//", r"www\.", "script:", "data:", "file:")
 MAX_LINKS = 512
 _SHORTENERS = frozenset(
     (
