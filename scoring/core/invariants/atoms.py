@@ -74,6 +74,9 @@ def finding_atom(
         return found
 
     def test(record: RecordView) -> bool:
+        windows = record.view(target).windows
+        if len(windows) == 1:
+            return len(find(windows[0], min_count)) >= min_count
         return len(places(record.view(target), min_count)) >= min_count
 
     def explain(record: RecordView, truth: bool) -> Evidence:

@@ -155,9 +155,14 @@ def _script(predicate: lang.ScriptShare) -> Atom:
         share = sum(share * count for share, count in shares) / letters if letters else 0.0
         return share, letters
 
+    low, high = predicate.min, predicate.max
+    ascii_share = 1.0 if "latin" in scripts else 0.0
+
     def test(record: RecordView) -> bool:
+        if low <= ascii_share <= high and all(w.ascii for w in record.view(target).windows):
+            return True
         share, letters = measure(record)
-        return letters < predicate.min_letters or predicate.min <= share <= predicate.max
+        return letters < predicate.min_letters or low <= share <= high
 
     def say(record: RecordView, _truth: bool) -> str:
         share, letters = measure(record)
@@ -198,6 +203,7 @@ def _repetition(predicate: lang.Repetition) -> Atom:
 def _overlap(predicate: lang.Overlap) -> Atom:
     target, other, run = predicate.target, predicate.other, predicate.run_words
     n = run if run is not None else predicate.n
+    share = predicate.min_share or 0.0
 
     @functools.lru_cache(maxsize=_INDEX_CACHE)
     def index_of(text: str) -> WordIndex:
@@ -213,11 +219,12 @@ def _overlap(predicate: lang.Overlap) -> Atom:
             if len(words) < max(predicate.min_words, n):
                 continue
             for index in indexes:
-                first = index.first_run(words) if run is not None else 0
-                if first is not None and (
-                    run is not None or index.shared(words) >= (predicate.min_share or 0.0)
-                ):
-                    return window, first
+                if run is not None:
+                    first = index.first_run(words)
+                    if first is not None:
+                        return window, first
+                elif index.shares(words, share):
+                    return window, 0
         return None
 
     def explain(record: RecordView, truth: bool) -> Evidence:
@@ -226,8 +233,8 @@ def _overlap(predicate: lang.Overlap) -> Atom:
         if found is None:
             return Evidence(f"{target} takes over too little of {other}{scan_note(view)}")
         if run is None:
-            share = f"{predicate.min_share:.0%} or more of its {n}-grams"
-            return Evidence(f"{target} shares {share} with {other}{scan_note(view)}")
+            part = f"{share:.0%} or more of its {n}-grams"
+            return Evidence(f"{target} shares {part} with {other}{scan_note(view)}")
         start, end = _words_place(found[0], found[1], run)
         spans = tuple(view.spans(*found[0].folded_span(start, end)))
         return Evidence(f"{target} repeats {run} words of {other}{scan_note(view)}", spans)

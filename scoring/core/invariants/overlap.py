@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 
 class WordIndex:
     """The n-grams of a text's words, for finding them in others."""
 
-    __slots__ = ("_grams", "_n", "_vocabulary")
+    __slots__ = ("_grams_made", "_n", "_vocabulary", "_words")
 
     def __init__(self, words: Sequence[bytes], n: int) -> None:
         self._n = n
         self._vocabulary = frozenset(words)
-        total = max(0, len(words) - n + 1)
-        self._grams = frozenset(
-            zip(*(words[shift : shift + total] for shift in range(n)), strict=True)
-        )
+        self._words = tuple(words)
+        self._grams_made: frozenset[tuple[bytes, ...]] | None = None
+
+    @property
+    def _grams(self) -> frozenset[tuple[bytes, ...]]:
+        if self._grams_made is None:
+            self._grams_made = frozenset(_ngrams(self._words, self._n))
+        return self._grams_made
 
     def first_run(self, words: Sequence[bytes]) -> int | None:
         """Index in `words` of the first n consecutive words that also stand in the indexed text.
@@ -24,8 +28,6 @@ class WordIndex:
         Most texts are settled without n-grams: where no n words in a row are all known words,
         there is no run.
         """
-        if not self._grams or len(words) < self._n:
-            return None
         known = bytes(map(self._vocabulary.__contains__, words))
         position = known.find(b"\1" * self._n)
         while position >= 0:
@@ -34,10 +36,24 @@ class WordIndex:
             position = known.find(b"\1" * self._n, position + 1)
         return None
 
+    def shares(self, words: Sequence[bytes], share: float) -> bool:
+        """Whether `shared` is at least `share`, which is above 0.
+
+        Each shared n-gram begins with a known word, so too few known words settle it.
+        """
+        total = len(words) - self._n + 1
+        if total <= 0 or sum(map(self._vocabulary.__contains__, words)) < share * total:
+            return False
+        return self.shared(words) >= share
+
     def shared(self, words: Sequence[bytes]) -> float:
         """Share of the n-grams of `words` that stand in the indexed text, in [0, 1]."""
         total = len(words) - self._n + 1
-        if total <= 0 or not self._grams:
+        if total <= 0:
             return 0.0
-        grams = zip(*(words[shift : shift + total] for shift in range(self._n)), strict=True)
-        return sum(map(self._grams.__contains__, grams)) / total
+        return sum(map(self._grams.__contains__, _ngrams(words, self._n))) / total
+
+
+def _ngrams(words: Sequence[bytes], n: int) -> Iterator[tuple[bytes, ...]]:
+    total = max(0, len(words) - n + 1)
+    return zip(*(words[shift : shift + total] for shift in range(n)), strict=True)

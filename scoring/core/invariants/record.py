@@ -11,7 +11,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from scoring.core.invariants.folding import fold, fold_offsets
 
@@ -19,8 +19,11 @@ HEAD_CHARS = 49_152
 TAIL_CHARS = 16_384
 SCAN_CHARS = HEAD_CHARS + TAIL_CHARS
 _SYSTEM_ROLES = ("system", "developer")
-# Everything ASCII but letters and digits separates words; bytes of other scripts stay.
-_WORD_TABLE = bytes(code if code >= 128 or chr(code).isalnum() else 32 for code in range(256))
+# Lower-cases ASCII; all of it but letters and digits separates words; other bytes stay.
+_WORD_TABLE = bytes(
+    code if code >= 128 else ord(chr(code).lower()) if chr(code).isalnum() else 32
+    for code in range(256)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,7 @@ class Span:
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """One string of a record, and where it stood."""
 
     side: str
@@ -87,7 +89,8 @@ class Window:
     def words(self) -> list[bytes]:
         """Folded words as UTF-8, ASCII punctuation taken as space."""
         if self._words is None:
-            self._words = self.folded_data.translate(_WORD_TABLE).split()
+            source = self.data if self.ascii else self.folded_data
+            self._words = source.translate(_WORD_TABLE).split()
         return self._words
 
     def span(self, start: int, end: int) -> tuple[int, int]:
@@ -169,13 +172,10 @@ class RecordView:
         view = self._views.get(target)
         if view is None:
             chosen = self._choose(target)
-            for known, other in self._views.items():
-                if self._segments[known] is chosen:
-                    view = other
-                    break
+            if target != "input" and chosen is self._segments.get("input"):
+                view = self.view("input")
             else:
                 view = TextView(chosen)
-            self._segments[target] = chosen
             self._views[target] = view
         return view
 
@@ -222,11 +222,10 @@ def segments_of(side: str, value: object) -> tuple[Segment, ...]:
         return ()
     segments: list[Segment] = []
     for turn, message in enumerate(value):
-        if not isinstance(message, Mapping):
-            continue
-        role = message.get("role")
+        fields = _mapping(message)
+        role = fields.get("role")
         role = role if isinstance(role, str) else ""
-        content = message.get("content")
+        content = fields.get("content")
         if isinstance(content, str):
             segments.append(Segment(side, role, turn, None, content))
         elif isinstance(content, list | tuple):
@@ -241,4 +240,5 @@ def segments_of(side: str, value: object) -> tuple[Segment, ...]:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    # Decoded JSON holds dicts; the abstract check costs ten times as much.
+    return value if type(value) is dict or isinstance(value, Mapping) else {}

@@ -96,7 +96,7 @@ def script_counts(text: str) -> npt.NDArray[np.int64]:
 def script_share(text: str, scripts: tuple[str, ...]) -> tuple[float, int]:
     """Share of the letters written in `scripts`, in [0, 1], and the number of letters."""
     if text.isascii():
-        data = text.encode()
+        data = text.encode("ascii")
         letters = len(data) - len(data.translate(None, _ASCII_LETTERS))
         return (1.0 if "latin" in scripts else 0.0), letters
     counts = script_counts(text)

@@ -65,11 +65,12 @@ CONVERSATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"\[(?:insert|your|company|customer|agent"
-                    r"|recipient)[ _][^\]\n]{1,40}\]"
-                    r"|\{\{\s?[a-z_.]{2,40}\s?\}\}|\bLorem ipsum\b|\bTODO:",
+                    "pattern": r"\[(?:insert|your|company|customer|agent|recipient)[ _][a-z0-9 _'/-]{1,40}\]",
                     "ignore_case": True,
-                }
+                },
+                {"check": "regex", "pattern": r"\{\{\s?[a-z_.]{2,40}\s?\}\}"},
+                {"check": "regex", "pattern": r"\bLorem ipsum\b"},
+                {"check": "regex", "pattern": r"\bTODO:"},
             ]
         },
     },
@@ -142,24 +143,25 @@ CONVERSATION: list[dict[str, object]] = [
         "severity": "medium",
         "weight": 1.0,
         "condition": {
-            "if": {
-                "all": [
-                    {"check": "script", "scripts": ["latin"], "min": 0.95, "in": "last_user"},
-                    {
-                        "none": [
-                            {
-                                "check": "regex",
-                                "pattern": r"translat|\bin (?:russian|chinese|japanese|korean"
-                                r"|arabic|"
-                                r"hindi|greek|hebrew|thai|ukrainian)\b|\bsay\b",
-                                "ignore_case": True,
-                                "in": "input",
-                            }
-                        ]
-                    },
-                ]
-            },
-            "then": {"check": "script", "scripts": ["latin", "greek"], "min": 0.6},
+            "any": [
+                {"check": "script", "scripts": ["latin", "greek"], "min": 0.6},
+                {
+                    "not": {
+                        "check": "script",
+                        "scripts": ["latin"],
+                        "min": 0.95,
+                        "in": "last_user",
+                    }
+                },
+                {
+                    "check": "regex",
+                    "pattern": r"translat|\bin (?:russian|chinese|japanese|korean"
+                    r"|arabic|"
+                    r"hindi|greek|hebrew|thai|ukrainian)\b|\bsay\b",
+                    "ignore_case": True,
+                    "in": "input",
+                },
+            ],
         },
     },
     {

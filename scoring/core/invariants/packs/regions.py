@@ -99,17 +99,29 @@ REGIONS: list[dict[str, object]] = [
         "condition": {
             "none": [
                 {
+                    "all": [
+                        {
+                            "check": "regex",
+                            "pattern": r"\b(?:because of|due to|based on|given) (?:your|their|his|her|"
+                            r"the (?:applicant|tenant|borrower)['’]s) (?:race|ethnicity|religion|"
+                            r"national origin|sex|gender|marital status|age|disability|pregnancy|"
+                            r"familial status)\b",
+                            "ignore_case": True,
+                        },
+                        {
+                            "check": "regex",
+                            "pattern": r"\b(?:den(?:y|ied)|declin(?:e|ed)|reject(?:ed)?|approved?|"
+                            r"rent|lend|loan|lease|mortgage)\b",
+                            "ignore_case": True,
+                        },
+                    ]
+                },
+                {
                     "check": "regex",
-                    "pattern": r"\b(?:den(?:y|ied)|declin(?:e|ed)|reject(?:ed)?|approved?"
-                    r"|no)\b[^.\n]{0,60}"
-                    r"\b(?:because of|due to|based on|given) (?:your|their|his|her"
-                    r"|the (?:applicant|"
-                    r"tenant|borrower)['’]s) (?:race|ethnicity|religion|national origin|sex|gender|"
-                    r"marital status|age|disability|pregnancy|familial status)\b"
-                    r"|\b(?:no (?:kids|children)|adults only|christians? (?:only|preferred)|"
-                    r"english speakers only)\b",
+                    "pattern": r"\b(?:no (?:kids|children)|adults only|christians? (?:only|"
+                    r"preferred)|english speakers only)\b",
                     "ignore_case": True,
-                }
+                },
             ]
         },
     },
