@@ -59,10 +59,12 @@ def finding_atom(
     min_count: int = 1,
     wakes: tuple[Wake, ...] = (),
     numeric: bool = False,
+    found: Callable[[Window], bool] | None = None,
 ) -> Atom:
     """An atom that is true where `find` finds at least `min_count` places.
 
-    `find(window, limit)` returns at most `limit` places as character offsets of the target's text.
+    `find(window, limit)` returns at most `limit` places as character offsets of the target's text;
+    `found` may say faster whether a window has one.
     """
 
     def places(view: TextView, limit: int) -> list[tuple[int, int]]:
@@ -75,6 +77,8 @@ def finding_atom(
 
     def test(record: RecordView) -> bool:
         windows = record.view(target).windows
+        if found is not None and min_count == 1:
+            return any(found(window) for window in windows)
         if len(windows) == 1:
             return len(find(windows[0], min_count)) >= min_count
         return len(places(record.view(target), min_count)) >= min_count

@@ -80,7 +80,15 @@ def _regex(predicate: lang.Regex) -> Atom:
         raise InvariantSyntaxError(f"{predicate.path}/pattern", str(error)) from error
     wakes = (Wake(predicate.pattern, predicate.ignore_case),)
     find = _pattern_finder(pattern.spans)
-    return finding_atom(predicate.target, "pattern", find, predicate.min_count, wakes)
+    search = pattern.compiled.search
+    return finding_atom(
+        predicate.target,
+        "pattern",
+        find,
+        predicate.min_count,
+        wakes,
+        found=lambda window: search(window.data) is not None,
+    )
 
 
 def _terms(predicate: lang.Terms) -> Atom:

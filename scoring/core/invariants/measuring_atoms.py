@@ -180,7 +180,7 @@ def _repetition(predicate: lang.Repetition) -> Atom:
             # A word and its space take two bytes at least.
             if len(window.text) < 2 * size - 1 or len(window.words) < size:
                 return False
-            return ngrams_repeat(window.words, predicate.n, share)
+            return ngrams_repeat(window.words, len(window.distinct), predicate.n, share)
         if predicate.of == "lines":
             if window.text.count("\n") + 1 < size:
                 return False
@@ -213,8 +213,11 @@ def _overlap(predicate: lang.Overlap) -> Atom:
         source = record.view(other)
         if not source.text:
             return None
+        windows = record.view(target).windows
+        if run is None and all(_mostly_new(window, source, n, share) for window in windows):
+            return None
         indexes = [index_of(window.text) for window in source.windows]
-        for window in record.view(target).windows:
+        for window in windows:
             words = window.words
             if len(words) < max(predicate.min_words, n):
                 continue
@@ -240,6 +243,16 @@ def _overlap(predicate: lang.Overlap) -> Atom:
         return Evidence(f"{target} repeats {run} words of {other}{scan_note(view)}", spans)
 
     return Atom(target, lambda record: place(record) is not None, explain)
+
+
+def _mostly_new(window: Window, source: TextView, n: int, share: float) -> bool:
+    """Whether a window says too many words that its source has no room for, to share its n-grams.
+
+    A source of c characters has at most (c + 1) / 2 words; each distinct word beyond these begins
+    an n-gram that is not shared, but for the last n - 1.
+    """
+    new = len(window.distinct) - (len(source.text) + 1) // 2 - (n - 1)
+    return new > (1.0 - share) * max(0, len(window.words) - n + 1)
 
 
 def _words_place(window: Window, first: int, count: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ MAX_MEMORY_BYTES = 2 << 20
 # Patterns of this package (catalogue, terms) are trusted to be finite, not to be small.
 TRUSTED_MEMORY_BYTES = 16 << 20
 # The automaton of a set has states for combinations of its patterns: only small ones may join.
-MAX_SET_PROGRAM = 150
+MAX_SET_PROGRAM = 400
 
 
 class PatternError(ValueError):

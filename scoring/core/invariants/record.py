@@ -54,7 +54,10 @@ class Segment(NamedTuple):
 class Window:
     """A contiguous piece of a target's text, with the forms the checks share, made on first use."""
 
-    __slots__ = ("_data", "_folded", "_folded_data", "_offsets", "_words", "ascii", "start", "text")
+    __slots__ = (
+        *("_data", "_distinct", "_folded", "_folded_data", "_offsets", "_words"),
+        *("ascii", "start", "text"),
+    )
 
     def __init__(self, start: int, text: str) -> None:
         self.start = start
@@ -65,6 +68,7 @@ class Window:
         self._folded_data: bytes | None = None
         self._offsets: list[int] | None = None
         self._words: list[bytes] | None = None
+        self._distinct: frozenset[bytes] | None = None
 
     @property
     def data(self) -> bytes:
@@ -92,6 +96,13 @@ class Window:
             source = self.data if self.ascii else self.folded_data
             self._words = source.translate(_WORD_TABLE).split()
         return self._words
+
+    @property
+    def distinct(self) -> frozenset[bytes]:
+        """The set of `words`."""
+        if self._distinct is None:
+            self._distinct = frozenset(self.words)
+        return self._distinct
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Byte offsets of `data` as character offsets of the target's text."""

@@ -19,8 +19,8 @@ def repeated_ngram_share(words: Sequence[Hashable], n: int) -> float:
     return 1.0 - len(grams) / total
 
 
-def ngrams_repeat(words: Sequence[Hashable], n: int, max_share: float) -> bool:
-    """Whether `repeated_ngram_share` exceeds `max_share`.
+def ngrams_repeat(words: Sequence[Hashable], distinct: int, n: int, max_share: float) -> bool:
+    """Whether `repeated_ngram_share` exceeds `max_share`; `distinct` counts the distinct words.
 
     Each distinct word but those seen only in the last n - 1 places begins a distinct n-gram, so
     distinct words - (n - 1) bound the distinct n-grams from below; most texts are settled by that.
@@ -28,7 +28,7 @@ def ngrams_repeat(words: Sequence[Hashable], n: int, max_share: float) -> bool:
     total = len(words) - n + 1
     if total <= 0:
         return False
-    if 1.0 - (len(set(words)) - n + 1) / total <= max_share:
+    if 1.0 - (distinct - n + 1) / total <= max_share:
         return False
     return repeated_ngram_share(words, n) > max_share
 

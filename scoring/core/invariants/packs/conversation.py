@@ -65,7 +65,8 @@ CONVERSATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"\[(?:insert|your|company|customer|agent|recipient)[ _][a-z0-9 _'/-]{1,40}\]",
+                    "pattern": r"\[(?:insert|your|company|customer|agent|recipient)[ _]"
+                    r"[a-z0-9 _'/-]{1,40}\]",
                     "ignore_case": True,
                 },
                 {"check": "regex", "pattern": r"\{\{\s?[a-z_.]{2,40}\s?\}\}"},
