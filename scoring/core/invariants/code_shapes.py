@@ -15,7 +15,7 @@ _LITERAL = re.compile(r"""\(\s*(?:[rbuf]?(?:"[^"{]*"|'[^'{]*')|\d+)\s*[,)]""")
 
 
 def _not_a_literal(call: str) -> bool:
-    return _LITERAL.search(call) is None
+    return "Function" in call or _LITERAL.search(call) is None
 
 
 def _credential(value: str) -> bool:

@@ -38,7 +38,9 @@ def _ip_address(text: str) -> bool:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return address.is_global and not address.is_multicast
+    # Four numbers below ten are a version far more often than an address.
+    version = address.version == 4 and max(address.packed) < 10
+    return address.is_global and not address.is_multicast and not version
 
 
 def _mac_address(text: str) -> bool:
