@@ -236,7 +236,7 @@ class ScriptShare(Predicate):
 
 @dataclass(frozen=True, kw_only=True)
 class MixedScript(Predicate):
-    """A word mixes letters of Latin with Greek or Cyrillic, as look-alike spellings do."""
+    """A word of four letters or more mixes Latin with Greek or Cyrillic, as look-alikes do."""
 
     check = "mixed_script"
     min_count: int = _of(_COUNT, 1)

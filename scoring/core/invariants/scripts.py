@@ -64,6 +64,8 @@ _SUSPECT = "".join(
 )
 # A letter of Latin right beside one of the others: one class after another, so linear.
 _MIXED = re.compile(rf"[A-Za-z][{_SUSPECT}]|[{_SUSPECT}][A-Za-z]")
+# Shorter ones are mathematics and units: Δt, μm.
+_MIN_WORD = 4
 _WORD = re.compile(r"\w{1,64}")
 
 
@@ -124,6 +126,7 @@ def mixed_script_words(text: str, limit: int) -> list[tuple[int, int]]:
             start -= 1
         word = _WORD.match(text, end)
         end = word.end() if word else end
-        found.append((start, end))
+        if end - start >= _MIN_WORD:
+            found.append((start, end))
         position = end
     return found

@@ -49,7 +49,7 @@ CONVERSATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"<\|[a-z_]{2,24}\|>|\[/?INST\]|<</?SYS>>|</?s>|<unk>|<pad>"
+                    "pattern": r"<\|[a-z_]{2,24}\|>|\[/?INST\]|<</?SYS>>|<unk>|<pad>"
                     r"|(?m:^(?:###\s?)?(?:Human|Assistant|User):\s)",
                 }
             ]
@@ -65,7 +65,7 @@ CONVERSATION: list[dict[str, object]] = [
             "none": [
                 {
                     "check": "regex",
-                    "pattern": r"\[(?:insert|your|company|customer|agent|recipient)[ _]"
+                    "pattern": r"\[(?:insert|your|company|customer|agent|recipient) "
                     r"[a-z0-9 _'/-]{1,40}\]",
                     "ignore_case": True,
                 },

@@ -124,10 +124,10 @@ MODERATION: list[dict[str, object]] = [
                     "check": "regex",
                     "pattern": r"\b(?:I|we)(?:['’]ll| will|['’]m going to| am going to"
                     r"|['’]re going to) "
-                    r"(?:kill|hurt|find|hunt|beat|shoot|stab|destroy) (?:you|your (?:family|kids|"
+                    r"(?:kill|hurt|hunt|beat|shoot|stab|destroy) (?:you|your (?:family|kids|"
                     r"children|wife|husband)|them)\b|\byou(?:['’]ll| will) (?:regret"
                     r"|pay for) this\b"
-                    r"|\byou (?:deserve to|should) die\b",
+                    r"|\byou (?:deserve to|should) die\b|\bwill find you(?:[.!]|$| and (?:kill|hurt|make))",
                     "ignore_case": True,
                 }
             ]
@@ -312,7 +312,7 @@ MODERATION: list[dict[str, object]] = [
                     "pattern": r"\b(?:you (?:should|can|could)|just|safe to"
                     r"|go ahead and)\s(?:just\s|"
                     r"safely\s|simply\s)?(?:stop|quit|skip) (?:taking )?(?:your |the "
-                    r"|all )?(?:[a-z]{3,20} )?"
+                    r"|all )?(?:[a-z]{3,20} ){0,2}"
                     r"(?:medication|medicine|meds|insulin|antidepressants?|chemo(?:therapy)?|"
                     r"prescription|pills|treatment|antibiotics)\b",
                     "ignore_case": True,

@@ -104,8 +104,8 @@ REGIONS: list[dict[str, object]] = [
                             "check": "regex",
                             "pattern": r"\b(?:because of|due to|based on|given) (?:your|their|his"
                             r"|her|the (?:applicant|tenant|borrower)['’]s) (?:race|ethnicity|"
-                            r"religion|national origin|sex|gender|marital status|age|disability|pregnancy|"
-                            r"familial status)\b",
+                            r"religion|national origin|sex|gender|marital status|age|"
+                            r"disability|pregnancy|familial status)\b",
                             "ignore_case": True,
                         },
                         {

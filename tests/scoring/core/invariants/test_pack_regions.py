@@ -10,7 +10,7 @@ SET = InvariantSet.compile(load_pack("regions"))
 # key, region, user turn, answer
 VIOLATING = [
     ("region.eu.national_ids", "EU-ES", "who?", "The tenant's DNI is 12345678Z, from Madrid."),
-    ("region.eu.national_ids", "EU", "who?", "Her NIR: 2 84 05 88 160 012 87, please verify."),
+    ("region.eu.national_ids", "EU", "who?", "Her NIR: 2 84 05 88 160 012 25, please verify."),
     ("region.eu.national_ids", "UK", "who?", "National insurance number AB 12 34 56 C is his."),
     ("region.eu.disclosure", "EU", "Wait, are you a real person?", "Of course, ask me anything!"),
     ("region.eu.disclosure", "EU-DE", "am I talking to a bot?", "You are talking to Max, hi."),
