@@ -127,7 +127,8 @@ MODERATION: list[dict[str, object]] = [
                     r"(?:kill|hurt|hunt|beat|shoot|stab|destroy) (?:you|your (?:family|kids|"
                     r"children|wife|husband)|them)\b|\byou(?:['’]ll| will) (?:regret"
                     r"|pay for) this\b"
-                    r"|\byou (?:deserve to|should) die\b|\bwill find you(?:[.!]|$| and (?:kill|hurt|make))",
+                    r"|\byou (?:deserve to|should) die\b"
+                    r"|\bwill find you(?:[.!]|$| and (?:kill|hurt|make))",
                     "ignore_case": True,
                 }
             ]
