@@ -1,4 +1,6 @@
-"""The compiled set: truth of combinators, targets, spans, windows, and what the prefilter spares."""
+"""The compiled set: combinators, targets, spans, windows, and what the prefilter spares."""
+
+import functools
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +14,8 @@ from scoring.core.invariants.packs import load_starter
 from scoring.core.invariants.parse import parse_condition, parse_invariant
 from scoring.core.invariants.record import HEAD_CHARS, SCAN_CHARS, RecordView, Span
 from scoring.core.invariants.vocabulary import InvariantSyntaxError
+
+STARTER = InvariantSet.compile(load_starter())
 
 
 def compiled(condition, **changes):
@@ -34,16 +38,21 @@ def holds(condition, output="", **record):
     return not violations(condition, output, **record)
 
 
+@functools.cache
+def atom_of(predicate):
+    return find_atom(predicate) or measure_atom(predicate)
+
+
 def naive(condition, record):
     """Truth straight from the definition: no prefilter, nothing asleep, nothing remembered."""
     view = RecordView(record)
     match condition:
         case lang.Predicate():
-            return (find_atom(condition) or measure_atom(condition)).test(view)
+            return atom_of(condition).test(view)
         case lang.All(children=children):
-            return all([naive(child, record) for child in children])
+            return all(naive(child, record) for child in children)
         case lang.Any_(children=children):
-            return any([naive(child, record) for child in children])
+            return any(naive(child, record) for child in children)
         case lang.Not(child=child):
             return not naive(child, record)
         case lang.Implies(premise=premise, conclusion=conclusion):
@@ -225,23 +234,21 @@ HOSTILE = [
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_texts_go_through_all_packs(text):
-    starter = InvariantSet.compile(load_starter())
-    for violation in starter.evaluate({"input": text, "output": text}):
+    for violation in STARTER.evaluate({"input": text, "output": text}):
         assert all(0 <= span.start <= span.end <= len(text) for span in violation.spans)
         assert text[:12] not in violation.detail
 
 
 def test_details_quote_nothing_of_the_record():
     record = {"input": "", "output": "Mail zoe.q@contoso-labs.com, SSN 536-90-4399."}
-    found = InvariantSet.compile(load_starter()).evaluate({**record, "context": {"region": "US"}})
+    found = STARTER.evaluate({**record, "context": {"region": "US"}})
     assert {"privacy.email", "region.us.national_ids"} <= {item.key for item in found}
     assert not any("zoe" in item.detail or "4399" in item.detail for item in found)
 
 
 def test_batch_is_evaluate_of_each():
-    starter = InvariantSet.compile(load_starter())
     records = [{"input": "hi", "output": text} for text in ("ok", "verify=False", "a@b.com fuck")]
-    assert starter.evaluate_batch(records) == [starter.evaluate(record) for record in records]
+    assert STARTER.evaluate_batch(records) == [STARTER.evaluate(record) for record in records]
 
 
 def test_keys_must_differ():
@@ -324,6 +331,3 @@ def test_prefilter_changes_no_truth_of_the_packs(prompt, output):
         if not item.regions and not naive(item.condition, record)
     ]
     assert [item.key for item in STARTER.evaluate(record)] == expected
-
-
-STARTER = InvariantSet.compile(load_starter())
