@@ -25,9 +25,7 @@ class Drawn:
     gains: npt.NDArray[np.float64]
 
 
-def gains_of(
-    candidates: Candidates, *, strategy: str, base_rate: float
-) -> npt.NDArray[np.float64]:
+def gains_of(candidates: Candidates, *, strategy: str, base_rate: float) -> npt.NDArray[np.float64]:
     """Expected information gain before any verdict, float64 (n,), quantised."""
     if not len(candidates):
         return np.zeros(0)
