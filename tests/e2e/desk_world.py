@@ -117,7 +117,9 @@ def build(
     Membership.objects.create(project=project, user=user, role=Role.LEAD)
     rubric = _rubric(project, questions or EVERY_KIND)
     fields = {"slug": "answers", "name": "Answers to patients", **queue}
-    world = World(project, user, ReviewQueue.objects.create(project=project, rubric=rubric, **fields))
+    world = World(
+        project, user, ReviewQueue.objects.create(project=project, rubric=rubric, **fields)
+    )
     model = ModelVersion.objects.create(
         project=project, name="helper", version="7b-2026-10", digest=b"m"
     )
