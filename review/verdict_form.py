@@ -45,6 +45,11 @@ class ShownOption:
     number: int  # the key that picks it, 1 to 9; 0 for "none of these"
     is_chosen: bool
 
+    @property
+    def has_badge(self) -> bool:
+        """Whether the key must be shown beside the option: not where the option is its digit."""
+        return self.value != str(self.number)
+
 
 @dataclass(frozen=True, slots=True)
 class ShownQuestion:

@@ -229,9 +229,7 @@ def get_piece(actor: Actor, case_id: UUID, index: int) -> dict[str, Any]:
     Raises:
         NotFound: no such case or piece, or the case is not shown to the actor.
     """
-    case = (
-        Case.objects.select_related("evidence").filter(project=actor.project, pk=case_id).first()
-    )
+    case = Case.objects.select_related("evidence").filter(project=actor.project, pk=case_id).first()
     hidden = errors.NotFound("there is nothing here, or not for you")
     if case is None:
         raise hidden

@@ -54,7 +54,9 @@ class Judged:
 
 def latest_verdict(verdict: Verdict) -> Verdict:
     """The last of a slot's verdicts: the one that a correction would supersede."""
-    return Verdict.objects.filter(slot=verdict.slot_id).order_by("created_at", "pk").last() or verdict
+    return (
+        Verdict.objects.filter(slot=verdict.slot_id).order_by("created_at", "pk").last() or verdict
+    )
 
 
 def judged(

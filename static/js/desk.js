@@ -263,8 +263,9 @@
     if (first) setCurrent(first);
   }
 
+  let arrived = null;
   function arrive() {
-    const at = desk();
+    const at = arrived = desk();
     if (!at) return;
     if (at.dataset.case) setLease(Number(at.dataset.secondsLeft), Number(at.dataset.lease));
     restoreDraft();
@@ -275,8 +276,8 @@
     setCurrent(refused ?? questions()[0], Boolean(refused));
   }
 
-  document.addEventListener("htmx:after:swap", (event) => {
-    if (event.detail.ctx?.target?.id === "case-alert") { showErrors(); return; }
+  document.addEventListener("htmx:after:swap", () => {
+    if (desk() === arrived) { showErrors(); return; } // only the alert was swapped
     if (sent && sent !== draftKey()) sessionStorage.removeItem(sent);
     keys.quiet(300);
     window.scrollTo(0, 0);
