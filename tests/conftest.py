@@ -1,130 +1,67 @@
-"""Fixtures that most tests stand on: a project with its starter kit, people, keys and records."""
+"""What all tests share: projects to act in, a data folder each, a clean-up that may truncate."""
 
-import itertools
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.test import Client
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import TransactionTestCase
 
-from oversight.tenancy.actors import Actor, member_actor, system_actor
-from oversight.tenancy.models import Membership, Project, Role, Scope, User
-from oversight.tenancy.services.keys import create_key
-from oversight.tenancy.services.projects import create_project
-from review.models import ReviewQueue
+from oversight.tenancy import services
+from oversight.tenancy.actors import system_actor
 from review.services.starter import equip_project
-
-_numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Api:
-    """An API client with a key; JSON in and out."""
-
-    key: str
-    client: Client
-
-    def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        sent = {"HTTP_AUTHORIZATION": f"Bearer {self.key}", **headers}
-        call = getattr(self.client, method)
-        if body is None:
-            return call(f"/api/v1/{path}", **sent)
-        data = body if isinstance(body, bytes) else json.dumps(body)
-        sent.setdefault("content_type", "application/json")
-        return call(f"/api/v1/{path}", data=data, **sent)
-
-    def get(self, path: str) -> Any:
-        return self("get", path)
-
-    def post(self, path: str, body: Any = None, **headers: str) -> Any:
-        return self("post", path, body if body is not None else {}, **headers)
-
-
-def make_user(email: str | None = None) -> User:
-    return User.objects.create_user(email or f"person{next(_numbers)}@example.org", "a long secret")
-
-
-def make_project(slug: str | None = None) -> Project:
-    project = create_project(
-        slug=slug or f"project-{next(_numbers)}", name="A project", owner=make_user()
-    )
-    equip_project(system_actor(project))
-    return project
-
-
-def make_member(project: Project, role: str = Role.REVIEWER) -> Actor:
-    membership = Membership.objects.create(project=project, user=make_user(), role=role)
-    return member_actor(membership)
-
-
-def make_api(project: Project, *, scopes: list[str] | None = None, user: User | None = None) -> Api:
-    acts_as = user or Membership.objects.filter(project=project, role=Role.OWNER).get().user
-    wanted = list(Scope.values) if scopes is None else scopes
-    _, text = create_key(
-        system_actor(project),
-        name="test",
-        scopes=wanted,
-        acts_as=acts_as if "review" in wanted else None,
-    )
-    return Api(text, Client())
-
-
-def make_record(index: int = 0, **changes: Any) -> dict[str, Any]:
-    """A record as a client sends it; `changes` replace whole fields."""
-    moment = datetime.now(UTC) - timedelta(days=1) + timedelta(seconds=index)
-    return {
-        "external_id": f"r-{index}",
-        "occurred_at": moment.isoformat(timespec="milliseconds"),
-        "model": {"name": "assistant", "version": "1"},
-        "input": f"question number {index}",
-        "output": f"answer number {index}",
-        "signals": {"toxicity": (index * 37 % 100) / 100},
-        **changes,
-    }
+from tests.worlds import World
 
 
 @pytest.fixture
-def project(db: None) -> Project:
-    return make_project()
+def make_world(db: None) -> Callable[[str], World]:
+    def make(slug: str) -> World:
+        project = services.create_project(slug=slug, name=slug.title())
+        equip_project(system_actor(project, "operator"))
+        return World(project)
+
+    return make
 
 
 @pytest.fixture
-def other_project(db: None) -> Project:
-    return make_project()
+def world(make_world: Callable[[str], World]) -> World:
+    """A project with the starter policy, rubric and queue."""
+    return make_world("acme")
 
 
 @pytest.fixture
-def owner(project: Project) -> Actor:
-    return member_actor(
-        Membership.objects.select_related("project", "user").get(project=project, role=Role.OWNER)
-    )
+def other_world(make_world: Callable[[str], World]) -> World:
+    """Another project: nothing of it may ever be seen from the first."""
+    return make_world("globex")
 
 
-@pytest.fixture
-def reviewer(project: Project) -> Actor:
-    return make_member(project)
+@pytest.fixture(autouse=True)
+def _own_data_folder(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "data"
 
 
-@pytest.fixture
-def queue(project: Project) -> ReviewQueue:
-    return ReviewQueue.objects.select_related("project", "rubric").get(project=project)
+@pytest.fixture(autouse=True, scope="session")
+def _flush_past_triggers() -> Iterator[None]:
+    """Tests that commit are cleaned up by TRUNCATE, which append-only tables refuse."""
+    flush = TransactionTestCase._fixture_teardown
+
+    def flush_without_triggers(case: TransactionTestCase) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+        try:
+            flush(case)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("SET session_replication_role = DEFAULT")
+
+    TransactionTestCase._fixture_teardown = flush_without_triggers
+    yield
+    TransactionTestCase._fixture_teardown = flush
 
 
-@pytest.fixture
-def api(project: Project) -> Api:
-    return make_api(project)
-
-
-@pytest.fixture
-def send(api: Api) -> Callable[..., Any]:
-    """Send `n` records, or the given ones, as one JSON batch; returns the answer's body."""
-
-    def send_records(records: int | list[dict[str, Any]]) -> Any:
-        batch = [make_record(i) for i in range(records)] if isinstance(records, int) else records
-        answer = api.post("records", {"records": batch})
-        return answer.json()
-
-    return send_records
+@pytest.fixture(autouse=True, scope="session")
+def _static_root() -> None:
+    """WhiteNoise warns where its folder is missing; a test run has none to collect into."""
+    Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
