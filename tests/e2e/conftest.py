@@ -1,56 +1,23 @@
 """A real browser before the live server, with every complaint of it collected."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
-import pgtrigger
 import pytest
-from django.conf import settings
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser import require_browser
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _static_folder() -> None:
-    # Whitenoise warns, and warnings are errors here, where nothing has been collected yet.
-    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
-
-
-@pytest.fixture(autouse=True)
-def _emptying_allowed() -> Iterator[None]:
-    # A live server commits, so its tables are emptied after each test; append-only tables refuse
-    # TRUNCATE, in this thread from here to the teardown no more. The server's threads keep it.
-    names = [trigger.get_uri(model) for model, trigger in _truncation_triggers()]
-    with pgtrigger.ignore(*names):
-        yield
-
-
-def _truncation_triggers() -> list[tuple[Any, Any]]:
-    registered = pgtrigger.registered()
-    return [(model, trigger) for model, trigger in registered if trigger.name == "no_truncate"]
-
-
-def _chromium() -> str | None:
-    return os.environ.get("OVERSIGHT_CHROMIUM") or next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
-
-
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    executable = _chromium()
-    if executable is None:
-        reason = "no Chromium on PATH (set OVERSIGHT_CHROMIUM to one)"
-        if os.environ.get("OVERSIGHT_REQUIRE_BROWSER") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    executable = require_browser()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=executable,

@@ -3,12 +3,12 @@
 import base64
 import itertools
 
-import desk_world
 import pytest
 from django.urls import reverse
 from playwright.sync_api import expect
 
 from review.models import Case, EvidenceReveal, Skip, Slot, Verdict
+from tests.e2e import desk_world
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -486,3 +486,15 @@ def test_the_theme_switch_holds_at_once_and_after_a_reload(visit):
     page.reload()
     assert page.get_attribute("html", "data-theme") == "dark"
     assert visitor.complaints == []
+
+
+def test_the_checks_of_this_file_can_fail(visit):
+    visitor = visit()
+    visitor.open("/accounts/login/")
+    assert visitor.axe() == []
+    visitor.page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+    assert any("image-alt" in one for one in visitor.axe())
+    visitor.page.evaluate("() => { try { document.body.innerHTML = '<b>x</b>' } catch {} }")
+    visitor.page.evaluate("document.body.setAttribute('style', 'width: 3000px')")
+    visitor.page.wait_for_timeout(200)
+    assert any("report" in one for one in visitor.complaints)
