@@ -6,7 +6,7 @@ from oversight.jobs.models import Job
 from review import tasks
 from review.models import Case, CaseResolution, SamplingRound, Slot, Verdict
 from review.services import rounds, verification
-from tests.conftest import make_api, make_member, make_project, make_record
+from tests.factories import make_api, make_member, make_project, make_record
 
 ANSWERS = {"violation": True}
 
