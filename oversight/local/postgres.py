@@ -106,7 +106,7 @@ class Postgres:
             )
 
     def _password(self) -> str:
-        path = self.places.data / "postgres_password"
+        path = self.places.servers / "postgres_password"
         if not path.exists():
             path.touch(mode=0o600)
             path.write_text(secrets.token_hex(24))
