@@ -4,6 +4,7 @@ The series is mapped to features in which a change of distribution is a change o
 that separates the means best is the estimate.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,10 @@ from numpy.typing import NDArray
 from scoring.core.drift.contract import DriftError, Floats
 
 N_STEPS = 16  # thresholds of a single signal
-N_WAVES = 128  # random Fourier features of a vector
+N_AXES = 16  # principal axes of a vector that are kept, at equal variance
+N_WAVES = 64  # random Fourier features of these
+N_GRID = 256  # splits tried in shuffled series, and in unshuffled ones they are compared with
+N_BOOTSTRAP = 100
 MIN_SIZE = 20
 
 
@@ -35,14 +39,34 @@ def step_features(x: Floats) -> Floats:
 def fourier_features(x: Floats, rng: np.random.Generator) -> Floats:
     """Random Fourier features of a Gaussian kernel, float64 (n, 2·N_WAVES), for x (n, d).
 
-    The bandwidth is the median distance of 200 random pairs.
+    The leading principal axes are first brought to equal variance, since a few (short refusals
+    against long answers, say) would drown the rest; the bandwidth is the median distance of 200
+    random pairs. The axes come from all of x, so shuffling its rows shuffles the features.
 
     Source: Rahimi & Recht, Random Features for Large-Scale Kernel Machines, 2007.
     """
+    x = whitened(x)
     first, second = rng.integers(len(x), size=(2, 200))
     bandwidth = float(np.median(np.linalg.norm(x[first] - x[second], axis=1))) or 1.0
     phase = x @ (rng.normal(size=(x.shape[1], N_WAVES)) / bandwidth)
     return np.asarray(np.hstack([np.cos(phase), np.sin(phase)]) / np.sqrt(N_WAVES))
+
+
+def whitened(x: Floats) -> Floats:
+    """Coordinates on at most N_AXES principal axes with unit variance, float64 (n, k), k >= 1."""
+    centred = x - x.mean(axis=0)
+    variance, axes = np.linalg.eigh(centred.T @ centred / len(x))
+    kept = np.flatnonzero(variance > 1e-9 * max(float(variance[-1]), 1e-300))[-N_AXES:]
+    if not kept.size:
+        return np.zeros((len(x), 1))
+    return np.asarray(centred @ (axes[:, kept] / np.sqrt(variance[kept])))
+
+
+def joined(blocks: Sequence[Floats]) -> Floats:
+    """Features side by side, each block of equal total variance; constant blocks are dropped."""
+    totals = [float(block.var(axis=0).sum()) for block in blocks]
+    varying = [b / np.sqrt(t) for b, t in zip(blocks, totals, strict=True) if t > 0]
+    return np.hstack(varying) if varying else np.zeros((len(blocks[0]), 1))
 
 
 def cusum(features: Floats) -> Floats:
@@ -54,19 +78,22 @@ def cusum(features: Floats) -> Floats:
 
 
 def locate(
-    features: Floats, rng: np.random.Generator, *, min_size: int = MIN_SIZE, n_bootstrap: int = 60
+    features: Floats, rng: np.random.Generator, *, min_size: int = MIN_SIZE
 ) -> tuple[int, int, int]:
-    """The best split and the range that holds 90 % of the splits of resampled series.
+    """The best split, and a range that held the true one in 91-93 % of simulated series.
 
-    Each side is resampled within itself. Raises DriftError below 2·min_size records.
+    The range is that of the middle 96 % of the splits of series resampled within each side: the
+    percentiles of a split are a little too narrow (90 % covered 85 %).
+
+    Raises DriftError below 2·min_size records.
     """
-    split, _ = _best(features, min_size)
+    split = _best(features, min_size)
     replicas = []
-    for _ in range(n_bootstrap):
+    for _ in range(N_BOOTSTRAP):
         left = rng.integers(0, split, split)
         right = rng.integers(split, len(features), len(features) - split)
-        replicas.append(_best(features[np.concatenate([left, right])], min_size)[0])
-    low, high = np.quantile(replicas, [0.05, 0.95]) if replicas else (split, split)
+        replicas.append(_best(features[np.concatenate([left, right])], min_size))
+    low, high = np.quantile(replicas, [0.02, 0.98])
     return split, min(split, int(low)), max(split, int(np.ceil(high)))
 
 
@@ -95,10 +122,12 @@ def change_points(
         part = features[start:stop]
         if len(part) < 2 * min_size:
             continue
-        _, observed = _best(part, min_size)
+        edges = np.unique(np.linspace(min_size, len(part) - min_size, N_GRID).astype(np.intp))
+        light = part.astype(np.float32)
+        observed = _greatest(light, edges)
         exceeding = 0
         for _ in range(n_permutations):
-            exceeding += _best(rng.permutation(part), min_size)[1] >= observed
+            exceeding += _greatest(rng.permutation(light), edges) >= observed
             if (exceeding + 1) / (n_permutations + 1) > alpha:
                 break
         else:
@@ -109,13 +138,21 @@ def change_points(
     return sorted(found, key=lambda point: point.index)
 
 
-def _best(features: Floats, min_size: int) -> tuple[int, float]:
+def _best(features: Floats, min_size: int) -> int:
     n = len(features)
     if n < 2 * min_size:
         raise DriftError(f"{n} records, at least {2 * min_size} are needed to locate a change")
-    statistic = cusum(features)[min_size - 1 : n - min_size]
-    best = int(np.argmax(statistic))
-    return best + min_size, float(statistic[best])
+    return int(np.argmax(cusum(features)[min_size - 1 : n - min_size])) + min_size
+
+
+def _greatest(features: NDArray[np.float32], edges: NDArray[np.intp]) -> float:
+    """The largest CUSUM over splits at the given edges."""
+    n = len(features)
+    starts = np.concatenate([[0], edges])
+    blocks = np.add.reduceat(features, starts, axis=0)
+    sums = np.cumsum(blocks[:-1], axis=0) - np.outer(edges / n, blocks.sum(axis=0))
+    statistic = np.einsum("ij,ij->i", sums, sums) * n / (edges * (n - edges))
+    return float(statistic.max())
 
 
 def remove_seasons(
