@@ -5,7 +5,7 @@ from fractions import Fraction
 from itertools import product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.core.quorum import Outcome, Quorum, QuorumError, Vote
@@ -110,6 +110,7 @@ def test_repeats_count_once_and_equivocation_not_at_all():
     assert decision.unknown == ("z",)
 
 
+@settings(deadline=None)
 @given(accuracies, thresholds, st.lists(st.tuples(st.sampled_from(NAMES), st.booleans())))
 def test_one_more_yes_never_weakens_and_order_does_not_matter(accuracy, threshold, said):
     quorum = Quorum(accuracy, threshold=threshold)
@@ -121,6 +122,7 @@ def test_one_more_yes_never_weakens_and_order_does_not_matter(accuracy, threshol
         assert quorum.decide([*votes, Vote(name, True)]).outcome >= before.outcome
 
 
+@settings(deadline=None)
 @given(accuracies, thresholds, st.sets(st.sampled_from(NAMES)))
 def test_byzantine_weight_up_to_the_threshold_never_acts(accuracy, threshold, byzantine):
     """All honest monitors say no; the Byzantine ones say whatever, here the worst: yes."""
@@ -135,6 +137,7 @@ def test_byzantine_weight_up_to_the_threshold_never_acts(accuracy, threshold, by
     assert max(quorum.shares.values(), default=0.0) <= threshold
 
 
+@settings(deadline=None)
 @given(accuracies, thresholds, st.sets(st.sampled_from(NAMES)), st.sets(st.sampled_from(NAMES)))
 def test_tolerated_weight_keeps_both_safety_and_liveness(accuracy, threshold, byzantine, missing):
     quorum = Quorum(accuracy, threshold=threshold)

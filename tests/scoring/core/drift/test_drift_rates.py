@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
@@ -57,6 +57,7 @@ def test_false_alarms_and_power_under_two_different_designs():
     assert alarms[0.25] / 400 >= 0.9
 
 
+@settings(deadline=None)
 @given(
     st.floats(0, 1), st.floats(0, 1), st.floats(5, 500), st.floats(5, 500), st.floats(0.001, 0.5)
 )
