@@ -162,9 +162,7 @@ def _signal(members: Sequence[psutil.Process], number: int) -> None:
             continue
 
 
-def wait_until(
-    ready: Callable[[], bool], *, seconds: float, alive: Callable[[], bool]
-) -> bool:
+def wait_until(ready: Callable[[], bool], *, seconds: float, alive: Callable[[], bool]) -> bool:
     """Wait for `ready`, at most so long, and no longer than the process is `alive`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
