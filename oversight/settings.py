@@ -69,6 +69,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "oversight.lib.deadline.DeadlineMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "oversight.lib.headers.HeadersMiddleware",
@@ -106,7 +107,7 @@ TEMPLATES = [
 DATABASES = {
     "default": {
         **env.db("DATABASE_URL", default="postgres:///oversight"),
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "oversight.lib.postgres",
         "CONN_MAX_AGE": env.int("OVERSIGHT_CONN_MAX_AGE_SECONDS", default=600),
         "CONN_HEALTH_CHECKS": True,
         # No server-side binding: triggers and several statements in one string need the simple
@@ -114,8 +115,11 @@ DATABASES = {
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASE_STATEMENT_TIMEOUT_MS = 4_000
-REQUEST_DEADLINE_SECONDS = 4.5
+REQUEST_DEADLINE_SECONDS = env.float("OVERSIGHT_REQUEST_DEADLINE_SECONDS", default=4.5)
+# Web processes set this below the deadline, so that a slow query is cancelled by the server and
+# only a server that cannot even do that counts as frozen.
+if _timeout := env.int("OVERSIGHT_STATEMENT_TIMEOUT_MS", default=0):
+    DATABASES["default"].setdefault("OPTIONS", {})["options"] = f"-c statement_timeout={_timeout}"
 
 REDIS_URL = env("REDIS_URL", default="redis://127.0.0.1:6379/0")
 # Rate limits of the login live here; correctness never does. A database cache keeps logins

@@ -25,6 +25,14 @@ class Account:
     gid: int
 
 
+def die_with_parent(parent: int, number: int) -> None:
+    """Have the kernel signal this process when its parent dies (Linux; elsewhere nothing)."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)  # the parent died before the call
+
+
 def start(
     command: Sequence[str],
     *,
@@ -53,11 +61,7 @@ def start(
             os.setgroups([])
             os.setgid(account.gid)
             os.setuid(account.uid)
-        if _libc is not None:
-            # After the change of user, which would clear it.
-            _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)  # the parent died before the call
+        die_with_parent(parent, death_signal)  # after the change of user, which would clear it
 
     with log.open("ab") as out:
         return subprocess.Popen(  # noqa: S603  our own programs, no shell
