@@ -43,7 +43,7 @@ def word_diff(before: str, after: str) -> list[Run]:
     if max(len(old), len(new)) > _MAX_WORDS:
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
     matcher = SequenceMatcher(None, old, new, autojunk=False)
-    if old and new and matcher.ratio() < _ALIKE:
+    if before and after and _likeness(old, new) < _ALIKE:
         return [Run("delete", before), Run("insert", after)]
     runs = []
     for op, i, j, k, m in matcher.get_opcodes():
@@ -92,6 +92,12 @@ def _change(
         touched = fields or any(run.op != "equal" for field in runs.values() for run in field)
         change = "changed" if touched else "same"
     return Change(key, change, runs, fields)
+
+
+def _likeness(old: list[str], new: list[str]) -> float:
+    """0 to 1; blanks between words do not count."""
+    left, right = ([token for token in tokens if token.strip()] for tokens in (old, new))
+    return SequenceMatcher(None, left, right, autojunk=False).ratio() if left and right else 1.0
 
 
 def _tokens(text: str) -> list[str]:
