@@ -9,7 +9,7 @@ from oversight.jobs.api import JobView
 api = [
     path("", include("scoring.api.urls")),
     path("", include("review.api.rule_urls")),
-    # path("", include("review.api.urls")),
+    path("", include("review.api.urls")),
     path("jobs/<uuid:job_id>", JobView.as_view(), name="job"),
 ]
 

@@ -27,6 +27,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ.setdefault("OVERSIGHT_PLAIN_STATIC", "1")
     # Playwright runs an event loop in the thread that tests use the database from.
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    (folder / "data" / "static").mkdir(parents=True)  # WhiteNoise warns where there is none
     where = places.prepare(folder)
     # Cleanups run last in, first out: the folders go when the servers have stopped.
     early_config.add_cleanup(lambda: _remove(where))

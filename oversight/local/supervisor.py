@@ -107,6 +107,13 @@ class Supervisor:
             self._start_server("valkey", self.valkey)
             self.env["REDIS_URL"] = self.valkey.url
 
+    def publish_addresses(self) -> None:
+        """Leave the servers' addresses in the data folder for other commands to find."""
+        path = self.places.data / "addresses.json"
+        path.touch(mode=0o600)
+        names = ("DATABASE_URL", "REDIS_URL")
+        path.write_text(json.dumps({name: self.env[name] for name in names}))
+
     def _start_server(self, name: str, server: Postgres | Valkey) -> None:
         server.start()
         assert server.child is not None

@@ -32,7 +32,7 @@ class Verification:
 
 def verify_round(made: SamplingRound) -> Verification:
     """Derive a round again and compare it bit by bit."""
-    rule = filters.to_q(made.filter) & rounds.stratum_rule(made.stratum)
+    rule = filters.to_q(made.project, made.filter) & rounds.stratum_rule(made.stratum)
     found = candidates.of_window(made.window, rule)
     stored = list(made.selections.order_by("position"))
     missing = made.n_candidates - len(found)

@@ -23,8 +23,8 @@ class Detector:
     valid : check on the matched text (group 1 where the pattern has one), None for the shape alone.
     near : words one of which must stand within 64 bytes before the match, where the shape alone is
         too common.
-    numeric : whether every valid match has three digits or colons and a shape that the numeric gate
-        knows, so that texts without are spared the search.
+    numeric : whether every valid match has a shape that the numeric gate knows, so that texts
+        without one are spared the search.
     wakes : simpler patterns one of which every match contains, for the shared prefilter; short
         literals, each on its own, since a pattern that joins them hides them from the prefilter.
     """

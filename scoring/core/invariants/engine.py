@@ -25,19 +25,16 @@ from scoring.core.invariants.language import (
     WhenModel,
 )
 from scoring.core.invariants.measuring_atoms import measure_atom
-from scoring.core.invariants.patterns import Prefilter, Wake, trusted_pattern
+from scoring.core.invariants.patterns import Prefilter, Wake
 from scoring.core.invariants.record import RecordView, Span
 from scoring.core.invariants.vocabulary import MAX_INVARIANTS, InvariantSyntaxError
 
-# What every numeric detector's match contains; looked for only where there are three digits or
-# colons.
-_NUMERIC = trusted_pattern(
+# What every numeric detector's match contains: one small pattern for the set that wakes them all.
+_NUMERIC = Wake(
     r"[0-9](?:[ .\-/()]{0,4}[0-9]){5}|[0-9A-Fa-f]:(?:[0-9A-Fa-f]{1,4}|:)"
     r"|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[A-Za-z]{5}[0-9]|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}"
     r"|(?:[0-9A-Fa-f]{2}-){3}"
 )
-_DIGITS = b"0123456789:"
-_MIN_DIGITS = 3
 
 _Truth = Callable[[RecordView], bool]
 
@@ -231,17 +228,16 @@ class InvariantSet:
 class _Scan:
     """The prefilter pass over one target, and whom its findings wake."""
 
-    __slots__ = ("_filter", "_listeners", "_numeric", "_target", "_users")
+    __slots__ = ("_filter", "_listeners", "_target", "_users")
 
     def __init__(
         self, target: str, atoms: list[tuple[int, Atom]], users: dict[int, set[int]]
     ) -> None:
         self._target = target
         self._users = users
-        self._numeric = tuple(index for index, atom in atoms if atom.numeric)
         listeners: dict[Wake, list[int]] = {}
         for index, atom in atoms:
-            for wake in atom.wakes:
+            for wake in (*atom.wakes, _NUMERIC) if atom.numeric else atom.wakes:
                 listeners.setdefault(wake, []).append(index)
         wakes = sorted(listeners, key=lambda wake: wake.folded)
         self._filter = Prefilter(wakes)
@@ -258,13 +254,6 @@ class _Scan:
         for window in text.windows:
             for pattern in self._filter.candidates(window):
                 self._rouse(self._listeners[pattern], view, pending)
-            data = window.data
-            if (
-                self._numeric
-                and len(data) - len(data.translate(None, _DIGITS)) >= _MIN_DIGITS
-                and _NUMERIC.found(data)
-            ):
-                self._rouse(self._numeric, view, pending)
 
     def _rouse(self, atoms: tuple[int, ...], view: RecordView, pending: set[int]) -> None:
         for atom in atoms:

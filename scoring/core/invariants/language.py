@@ -1,11 +1,8 @@
 """The invariant language, version 1: a frozen syntax tree of conditions over an inference record.
 
-A condition is a JSON object. A *predicate* names itself by `check` and reads one target or field; a
-*combinator* is an object with one of the keys `all`, `any`, `none`, `not`, `if`/`then`,
-`for_regions`/`then` or `when_model`/`then`. Predicates say what is *there* (a regex matches, an
-email address is present), so that forbidding is `none` and requiring is `all`. Field names of the
-classes below are the field names of the document, but `target`, spelled `in`, and `other`, spelled
-`with`; each field carries the bound its value must keep as metadata, which `parse` enforces.
+Predicates say what is *there* (a regex matches, an email address is present): forbidding is `none`,
+requiring `all`. Fields are named as in the document, but `target` (spelled `in`) and `other`
+(`with`); each carries the bound of its value as metadata, which `parse` enforces.
 """
 
 from __future__ import annotations

@@ -105,11 +105,14 @@ class Window:
         return self._distinct
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Byte offsets of `data` as character offsets of the target's text."""
+        """Byte offsets of `data` as character offsets of the target's text.
+
+        An empty match may stand inside a character; it is moved to its start.
+        """
         if self.ascii:
             return self.start + start, self.start + end
-        first = len(self.data[:start].decode("utf-8"))
-        last = first + len(self.data[start:end].decode("utf-8"))
+        first = len(self.data[:start].decode("utf-8", "ignore"))
+        last = first + len(self.data[start:end].decode("utf-8", "ignore"))
         return self.start + first, self.start + last
 
     def folded_span(self, start: int, end: int) -> tuple[int, int]:
@@ -118,8 +121,8 @@ class Window:
             return self.start + start, self.start + end
         if self._offsets is None:
             self._offsets = fold_offsets(self.text)
-        first = len(self.folded_data[:start].decode("utf-8"))
-        last = first + len(self.folded_data[start:end].decode("utf-8"))
+        first = len(self.folded_data[:start].decode("utf-8", "ignore"))
+        last = first + len(self.folded_data[start:end].decode("utf-8", "ignore"))
         return self.start + self._offsets[first], self.start + self._offsets[last]
 
 

@@ -135,6 +135,11 @@ def test_spans_lead_back_to_turn_and_part():
     assert texts == ["ANSWER", "LAST"]
 
 
+def test_an_empty_match_inside_a_character_is_moved_to_its_start():
+    (violation,) = violations({"none": [{"check": "regex", "pattern": "x*"}]}, "日本")
+    assert {(span.start, span.end) for span in violation.spans} == {(0, 0), (1, 1), (2, 2)}
+
+
 def test_a_span_over_two_parts_is_cut():
     output = [{"role": "assistant", "content": [{"text": "one two"}, {"text": "three four"}]}]
     (violation,) = violations({"none": [{"check": "regex", "pattern": r"two\sthree"}]}, output)
