@@ -97,10 +97,8 @@ def end_group(pgid: int) -> None:
         os.killpg(pgid, signal.SIGKILL)
 
 
-def wait_until(
-    ready: Callable[[], bool], *, seconds: float, alive: Callable[[], bool] = lambda: True
-) -> bool:
-    """Wait for `ready`, at most so long, and no longer than what it waits for is `alive`."""
+def wait_until(ready: Callable[[], bool], *, seconds: float, alive: Callable[[], bool]) -> bool:
+    """Wait for `ready`, at most so long, and no longer than the process is `alive`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if ready():
