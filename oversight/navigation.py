@@ -36,8 +36,7 @@ PLACES = (
     _place("Scorers", "scoring:scorer_list", "scorers:write"),
     _place("Datasets", "review:dataset_list", "datasets:read"),
     _place("Audit log", "audit:event_list", "audit:read"),
-    _place("Queues", "review:queue_settings", "queues:write"),
-    _place("Settings", "tenancy:project_settings", "members:write"),
+    _place("Settings", "project_settings", "members:write", "keys:write", "queues:write"),
 )
 
 # Within the settings, as tabs.

@@ -4,6 +4,7 @@
 children; on several machines the operator does.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -16,6 +17,17 @@ env = environ.Env()
 
 DATA_DIR = Path(env("OVERSIGHT_DATA", default=str(BASE_DIR / "data"))).absolute()
 DEBUG = env.bool("OVERSIGHT_DEBUG", default=False)
+
+
+def _running_addresses() -> dict[str, str]:
+    """The addresses of what `manage.py up` runs on this data folder, so that commands find it."""
+    path = DATA_DIR / "addresses.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+if "DATABASE_URL" not in os.environ:
+    for _name, _address in _running_addresses().items():
+        os.environ.setdefault(_name, _address)
 
 
 def _secret_key() -> str:

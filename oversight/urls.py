@@ -16,6 +16,7 @@ api = [
 urlpatterns = [
     path("", home.home, name="home"),
     path("p/<slug:project>/", home.project_home, name="project_home"),
+    path("p/<slug:project>/settings/", home.project_settings, name="project_settings"),
     path("theme", theme.set_theme, name="theme"),
     path("p/<slug:project>/", include("review.urls")),
     path("", include("oversight.tenancy.urls")),

@@ -9,6 +9,8 @@ from typing import Any
 _WORDS = re.compile(r"\s+|[\w'’]+|[^\w\s]")
 # Word matching is quadratic at worst: longer texts are compared line by line.
 _MAX_WORDS = 2_000
+# Texts less alike than this share words by accident: they read better one after the other.
+_ALIKE = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,11 @@ def word_diff(before: str, after: str) -> list[Run]:
     old, new = _tokens(before), _tokens(after)
     if max(len(old), len(new)) > _MAX_WORDS:
         old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    if before and after and _likeness(old, new) < _ALIKE:
+        return [Run("delete", before), Run("insert", after)]
     runs = []
-    for op, i, j, k, m in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+    for op, i, j, k, m in matcher.get_opcodes():
         if op == "equal":
             runs.append(Run("equal", "".join(old[i:j])))
             continue
@@ -87,6 +92,12 @@ def _change(
         touched = fields or any(run.op != "equal" for field in runs.values() for run in field)
         change = "changed" if touched else "same"
     return Change(key, change, runs, fields)
+
+
+def _likeness(old: list[str], new: list[str]) -> float:
+    """0 to 1; blanks between words do not count."""
+    left, right = ([token for token in tokens if token.strip()] for tokens in (old, new))
+    return SequenceMatcher(None, left, right, autojunk=False).ratio() if left and right else 1.0
 
 
 def _tokens(text: str) -> list[str]:

@@ -2,11 +2,13 @@
 
 from django.urls import path
 
+from review import rule_urls
 from review.views import desk, evidence, queues
 
 app_name = "review"
 
 urlpatterns = [
+    *rule_urls.urlpatterns,
     path("queues/", queues.queue_list, name="queue_list"),
     path("queues/<slug:queue>/review/", desk.review, name="desk"),
     path("cases/<uuid:case>/verdict", desk.submit, name="submit"),

@@ -10,8 +10,11 @@ from django.db import connection
 from django.test import TransactionTestCase
 
 from oversight.tenancy import services
-from oversight.tenancy.actors import system_actor
+from oversight.tenancy.actors import Actor, member_actor, system_actor
+from oversight.tenancy.models import Membership, Project, Role
+from review.models import ReviewQueue
 from review.services.starter import equip_project
+from tests.factories import Api, make_api, make_member, make_project, make_record
 from tests.worlds import World
 
 
@@ -65,3 +68,47 @@ def _flush_past_triggers() -> Iterator[None]:
 def _static_root() -> None:
     """WhiteNoise warns where its folder is missing; a test run has none to collect into."""
     Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture
+def project(db: None) -> Project:
+    return make_project()
+
+
+@pytest.fixture
+def other_project(db: None) -> Project:
+    return make_project()
+
+
+@pytest.fixture
+def owner(project: Project) -> Actor:
+    return member_actor(
+        Membership.objects.select_related("project", "user").get(project=project, role=Role.OWNER)
+    )
+
+
+@pytest.fixture
+def reviewer(project: Project) -> Actor:
+    return make_member(project)
+
+
+@pytest.fixture
+def queue(project: Project) -> ReviewQueue:
+    return ReviewQueue.objects.select_related("project", "rubric").get(project=project)
+
+
+@pytest.fixture
+def api(project: Project) -> Api:
+    return make_api(project)
+
+
+@pytest.fixture
+def send(api: Api) -> Callable[..., Any]:
+    """Send `n` records, or the given ones, as one JSON batch; returns the answer's body."""
+
+    def send_records(records: int | list[dict[str, Any]]) -> Any:
+        batch = [make_record(i) for i in range(records)] if isinstance(records, int) else records
+        answer = api.post("records", {"records": batch})
+        return answer.json()
+
+    return send_records

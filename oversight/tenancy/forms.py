@@ -97,14 +97,14 @@ class KeyForm(forms.Form):
 class RevokeForm(forms.Form):
     """Typed confirmation: the prefix of the very key."""
 
-    prefix = forms.CharField(label="Prefix of the key", max_length=16)
+    key_prefix = forms.CharField(label="Prefix of the key", max_length=16)
 
     def __init__(self, *args: Any, expected: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.expected = expected
 
-    def clean_prefix(self) -> str:
-        prefix: str = self.cleaned_data["prefix"]
+    def clean_key_prefix(self) -> str:
+        prefix: str = self.cleaned_data["key_prefix"]
         if prefix.removeprefix("ov_") != self.expected:
             raise forms.ValidationError("This is not the prefix of this key.")
         return prefix

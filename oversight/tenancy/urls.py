@@ -8,7 +8,6 @@ app_name = "tenancy"
 _SETTINGS = "p/<slug:project>/settings"
 
 urlpatterns = [
-    path(f"{_SETTINGS}/", members.project_settings, name="project_settings"),
     path(f"{_SETTINGS}/members", members.members, name="members"),
     path(f"{_SETTINGS}/members/<int:membership>/role", members.change_role, name="change_role"),
     path(

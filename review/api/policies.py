@@ -5,10 +5,10 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from oversight.tenancy.authentication import ActorRequest
 from review.api import versions as common
 from review.clauses import SEVERITIES
 from review.models import PolicyVersion
@@ -72,7 +72,7 @@ class PoliciesView(APIView):
         parameters=common.PAGING,
         responses=common.NamedPageSerializer,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: ActorRequest) -> Response:
         return Response(common.named_page(selectors.policies(request.user), request))
 
     @extend_schema(
@@ -80,7 +80,7 @@ class PoliciesView(APIView):
         request=common.NamedInSerializer,
         responses={201: common.NamedSerializer},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: ActorRequest) -> Response:
         given = common.valid(common.NamedInSerializer, request)
         policy = services.create_policy(request.user, **given)
         return Response(common.named(selectors.get_policy(request.user, policy.slug)), status=201)
@@ -94,7 +94,7 @@ class PolicyVersionsView(APIView):
         parameters=common.PAGING,
         responses=PolicyVersionPageSerializer,
     )
-    def get(self, request: Request, slug: str) -> Response:
+    def get(self, request: ActorRequest, slug: str) -> Response:
         rows = selectors.versions(selectors.get_policy(request.user, slug))
         return Response(common.version_page(rows, request, _told))
 
@@ -103,7 +103,7 @@ class PolicyVersionsView(APIView):
         request=PolicyVersionInSerializer,
         responses={201: PolicyVersionSerializer},
     )
-    def post(self, request: Request, slug: str) -> Response:
+    def post(self, request: ActorRequest, slug: str) -> Response:
         given = common.valid(PolicyVersionInSerializer, request)
         version = services.draft_policy(request.user, slug=slug, **given)
         return Response(_told(version), status=201)
@@ -113,7 +113,7 @@ class PolicyVersionView(APIView):
     permissions = {"GET": "policies:read", "PUT": "policies:write"}
 
     @extend_schema(operation_id="policy_versions_read", responses=PolicyVersionSerializer)
-    def get(self, request: Request, slug: str, number: int) -> Response:
+    def get(self, request: ActorRequest, slug: str, number: int) -> Response:
         return Response(_told(selectors.get_version(request.user, slug, number)))
 
     @extend_schema(
@@ -121,7 +121,7 @@ class PolicyVersionView(APIView):
         request=PolicyDraftSerializer,
         responses=PolicyVersionSerializer,
     )
-    def put(self, request: Request, slug: str, number: int) -> Response:
+    def put(self, request: ActorRequest, slug: str, number: int) -> Response:
         given = common.valid(PolicyDraftSerializer, request)
         seen = given.pop("digest", None)
         version = services.save_policy_draft(
@@ -138,7 +138,7 @@ class PolicyPublishView(APIView):
         request=common.PublishSerializer,
         responses=PolicyVersionSerializer,
     )
-    def post(self, request: Request, slug: str, number: int) -> Response:
+    def post(self, request: ActorRequest, slug: str, number: int) -> Response:
         seen = common.valid(common.PublishSerializer, request).get("digest")
         return Response(
             _told(services.publish_policy(request.user, slug=slug, number=number, seen_digest=seen))
@@ -153,7 +153,7 @@ class PolicyDiffView(APIView):
         parameters=[common.AGAINST],
         responses=PolicyDiffSerializer,
     )
-    def get(self, request: Request, slug: str, number: int) -> Response:
+    def get(self, request: ActorRequest, slug: str, number: int) -> Response:
         earlier = common.against(request, number)
         introduction, clauses = selectors.changes(
             selectors.get_version(request.user, slug, earlier),

@@ -4,12 +4,12 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.lib import paging
 from oversight.lib.clock import rfc3339
+from oversight.tenancy.authentication import ActorRequest
 from review.api.versions import PAGING, valid
 from review.models import ReviewQueue
 from review.queue_settings import SETTINGS, STRATEGIES
@@ -68,7 +68,7 @@ class QueuesView(APIView):
     permissions = {"GET": "queues:read", "POST": "queues:write"}
 
     @extend_schema(operation_id="queues_list", parameters=PAGING, responses=QueuePageSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: ActorRequest) -> Response:
         found, following = paging.page(
             selectors.queues(request.user),
             request.query_params,
@@ -80,7 +80,7 @@ class QueuesView(APIView):
     @extend_schema(
         operation_id="queues_create", request=QueueInSerializer, responses={201: QueueSerializer}
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: ActorRequest) -> Response:
         given = valid(QueueInSerializer, request)
         slug, rubric = given.pop("slug"), given.pop("rubric")
         queue = services.create_queue(request.user, slug=slug, rubric=rubric, settings=given)
@@ -91,13 +91,13 @@ class QueueView(APIView):
     permissions = {"GET": "queues:read", "PATCH": "queues:write"}
 
     @extend_schema(operation_id="queues_read", responses=QueueSerializer)
-    def get(self, request: Request, slug: str) -> Response:
+    def get(self, request: ActorRequest, slug: str) -> Response:
         return Response(_told(selectors.get_queue(request.user, slug)))
 
     @extend_schema(
         operation_id="queues_change", request=QueueSettingsSerializer, responses=QueueSerializer
     )
-    def patch(self, request: Request, slug: str) -> Response:
+    def patch(self, request: ActorRequest, slug: str) -> Response:
         given = valid(QueueSettingsSerializer, request)
         rubric = given.pop("rubric", None)
         queue = services.update_queue(request.user, slug=slug, rubric=rubric, settings=given)

@@ -4,10 +4,10 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from oversight.tenancy.authentication import ActorRequest
 from review.api import versions as common
 from review.models import RubricVersion
 from review.questions import KINDS
@@ -24,7 +24,7 @@ class QuestionSerializer(serializers.Serializer[Any]):
         help_text="choice, multichoice: [{value, label}]; scale: {min, max, labels}; "
         "number: {min?, max?}",
     )
-    required = serializers.BooleanField()
+    required = serializers.BooleanField()  # type: ignore[assignment]  # moved away by the metaclass
     clauses = serializers.ListField(child=serializers.CharField())
     violation = serializers.JSONField(
         allow_null=True, help_text='{"in": [values]} or {"at_least": number}'
@@ -83,7 +83,7 @@ class RubricsView(APIView):
         parameters=common.PAGING,
         responses=common.NamedPageSerializer,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: ActorRequest) -> Response:
         return Response(common.named_page(selectors.rubrics(request.user), request))
 
     @extend_schema(
@@ -91,7 +91,7 @@ class RubricsView(APIView):
         request=common.NamedInSerializer,
         responses={201: common.NamedSerializer},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: ActorRequest) -> Response:
         given = common.valid(common.NamedInSerializer, request)
         rubric = services.create_rubric(request.user, **given)
         return Response(common.named(selectors.get_rubric(request.user, rubric.slug)), status=201)
@@ -105,7 +105,7 @@ class RubricVersionsView(APIView):
         parameters=common.PAGING,
         responses=RubricVersionPageSerializer,
     )
-    def get(self, request: Request, slug: str) -> Response:
+    def get(self, request: ActorRequest, slug: str) -> Response:
         rows = selectors.versions(selectors.get_rubric(request.user, slug))
         return Response(common.version_page(rows, request, _told))
 
@@ -114,7 +114,7 @@ class RubricVersionsView(APIView):
         request=RubricVersionInSerializer,
         responses={201: RubricVersionSerializer},
     )
-    def post(self, request: Request, slug: str) -> Response:
+    def post(self, request: ActorRequest, slug: str) -> Response:
         given = common.valid(RubricVersionInSerializer, request)
         version = services.draft_rubric(request.user, slug=slug, **given)
         return Response(_told(version), status=201)
@@ -124,7 +124,7 @@ class RubricVersionView(APIView):
     permissions = {"GET": "policies:read", "PUT": "policies:write"}
 
     @extend_schema(operation_id="rubric_versions_read", responses=RubricVersionSerializer)
-    def get(self, request: Request, slug: str, number: int) -> Response:
+    def get(self, request: ActorRequest, slug: str, number: int) -> Response:
         return Response(_told(selectors.get_version(request.user, slug, number)))
 
     @extend_schema(
@@ -132,7 +132,7 @@ class RubricVersionView(APIView):
         request=RubricDraftSerializer,
         responses=RubricVersionSerializer,
     )
-    def put(self, request: Request, slug: str, number: int) -> Response:
+    def put(self, request: ActorRequest, slug: str, number: int) -> Response:
         given = common.valid(RubricDraftSerializer, request)
         seen = given.pop("digest", None)
         version = services.save_rubric_draft(
@@ -149,7 +149,7 @@ class RubricPublishView(APIView):
         request=common.PublishSerializer,
         responses=RubricVersionSerializer,
     )
-    def post(self, request: Request, slug: str, number: int) -> Response:
+    def post(self, request: ActorRequest, slug: str, number: int) -> Response:
         seen = common.valid(common.PublishSerializer, request).get("digest")
         return Response(
             _told(services.publish_rubric(request.user, slug=slug, number=number, seen_digest=seen))
@@ -164,7 +164,7 @@ class RubricDiffView(APIView):
         parameters=[common.AGAINST],
         responses=RubricDiffSerializer,
     )
-    def get(self, request: Request, slug: str, number: int) -> Response:
+    def get(self, request: ActorRequest, slug: str, number: int) -> Response:
         earlier = common.against(request, number)
         questions = selectors.changes(
             selectors.get_version(request.user, slug, earlier),

@@ -9,7 +9,7 @@ from oversight.tenancy.access import require
 from oversight.tenancy.actors import Actor
 from review.clauses import SEVERITIES
 from review.diffs import Change, Run, part_changes, word_diff
-from review.models import Policy, PolicyVersion
+from review.models import Policy, PolicyVersion, Rubric
 from review.models.publishing import VersionStatus
 
 PUBLISHED = Max("versions__number", filter=Q(versions__status=VersionStatus.PUBLISHED))
@@ -36,6 +36,12 @@ def get_policy(actor: Actor, slug: str) -> Policy:
     if found is None:
         raise errors.NotFound(f"there is no policy {slug!r}")
     return found
+
+
+def default_number(named: Policy | Rubric) -> int | None:
+    """The version to show of an annotated policy or rubric: the published, else the newest."""
+    annotated = vars(named)
+    return annotated["published"] or annotated["latest"]
 
 
 def versions(policy: Policy) -> "QuerySet[PolicyVersion]":

@@ -46,7 +46,7 @@ def policy_detail(request: HttpRequest, project: str, slug: str) -> HttpResponse
     """One version of a policy, the published one unless `?version=` names another."""
     actor = access_project(request.user, project, "policies:read")
     policy = selectors.get_policy(actor, slug)
-    number = number_of(request, "version", policy.published or policy.latest)
+    number = number_of(request, "version", selectors.default_number(policy))
     context = {
         "actor": actor,
         "policy": policy,

@@ -17,6 +17,7 @@ from review.forms.policies import NewNamedForm, PublishForm
 from review.forms.rubrics import ALIASES, QuestionFormSet, RubricForm, as_fields
 from review.models import RubricVersion
 from review.selectors import rubrics as selectors
+from review.selectors.policies import default_number
 from review.services import rubrics as services
 from review.views.versions import number_of
 
@@ -46,7 +47,7 @@ def rubric_detail(request: HttpRequest, project: str, slug: str) -> HttpResponse
     """One version of a rubric, the published one unless `?version=` names another."""
     actor = access_project(request.user, project, "policies:read")
     rubric = selectors.get_rubric(actor, slug)
-    number = number_of(request, "version", rubric.published or rubric.latest)
+    number = number_of(request, "version", default_number(rubric))
     version = selectors.get_version(actor, slug, number) if number else None
     context = {
         "actor": actor,

@@ -10,7 +10,7 @@ import pytest
 
 from oversight.audit.models import AuditEvent
 from scoring.models import InferenceRecord, IngestBatch, RecordPayload
-from tests.conftest import make_api, make_project, make_record
+from tests.factories import make_api, make_project, make_record
 
 PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"\0" * 20).decode()
 
@@ -76,7 +76,7 @@ def test_bad_records_do_not_sink_their_siblings(project, api):
 REFUSED = {
     "unknown field": ({"sginals": {}}, "sginals", "unknown_field"),
     "NUL in text": ({"input": "a\x00b"}, "input", "unstorable_text"),
-    "lone surrogate": ({"output": "\ud800"}, "", None),
+    "lone surrogate": ({"output": "\ud800"}, "", "not_json"),
     "empty external id": ({"external_id": ""}, "external_id", "length"),
     "long external id": ({"external_id": "x" * 201}, "external_id", "length"),
     "no offset": ({"occurred_at": "2026-10-20T00:00:00"}, "occurred_at", "invalid"),
@@ -142,6 +142,15 @@ def test_duplicate_keys_are_refused(api):
         "code": "duplicate_key",
         "message": "the key 'external_id' occurs twice",
     }
+
+
+@pytest.mark.parametrize("poison", [b'"\\ud800"', b"NaN", b'"\xff"', b"1e999"])
+def test_what_is_not_json_inside_one_record_is_refused_alone(api, poison):
+    bad = json.dumps(make_record(1, external_id="bad", signals={"a": 0})).encode()
+    bad = bad.replace(b'"a": 0', b'"a": ' + poison)
+    body = b'{"records": [' + json.dumps(make_record(0)).encode() + b", " + bad + b"]}"
+    answer = api.post("records", body).json()
+    assert [r["status"] for r in answer["results"]] == ["accepted", "rejected"]
 
 
 def test_text_that_looks_like_keys_is_text(api):

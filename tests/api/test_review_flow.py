@@ -6,7 +6,7 @@ from oversight.jobs.models import Job
 from review import tasks
 from review.models import Case, CaseResolution, SamplingRound, Slot, Verdict
 from review.services import rounds, verification
-from tests.conftest import make_api, make_member, make_project, make_record
+from tests.factories import make_api, make_member, make_project, make_record
 
 ANSWERS = {"violation": True}
 
@@ -184,9 +184,7 @@ def test_an_ai_rater_takes_no_human_place(project, api, queue, drawn):
     from oversight.tenancy.actors import system_actor
     from oversight.tenancy.services.keys import create_key
 
-    _, text = create_key(
-        system_actor(project), name="judge", scopes=["review"], ai_rater="judge-1"
-    )
+    _, text = create_key(system_actor(project), name="judge", scopes=["review"], ai_rater="judge-1")
     rater = type(api)(text, api.client)
     seen = set()
     while (answer := rater.post(f"queues/{queue.slug}/claim")).status_code == 200:

@@ -264,17 +264,17 @@ class TestKeys:
         api, browser = world.api("records:read"), world.client("owner")
         key = ApiKey.objects.get()
         page = f"/p/{world.slug}/settings/keys/{key.pk}/revoke"
-        assert browser.post(page, {"prefix": "wrong"}).status_code == 422
+        assert browser.post(page, {"key_prefix": "wrong"}).status_code == 422
         assert api("GET", "policies").status_code == 200
-        assert browser.post(page, {"prefix": key.prefix}).status_code == 302
+        assert browser.post(page, {"key_prefix": key.prefix}).status_code == 302
         assert api("GET", "policies").status_code == 401
-        assert browser.post(page, {"prefix": key.prefix}).status_code == 409
+        assert browser.post(page, {"key_prefix": key.prefix}).status_code == 409
 
     def test_a_key_of_another_project_cannot_be_revoked(self, world, other_world):
         other_world.key("records:read")
         key = ApiKey.objects.get()
         page = f"/p/{world.slug}/settings/keys/{key.pk}/revoke"
-        assert world.client("owner").post(page, {"prefix": key.prefix}).status_code == 404
+        assert world.client("owner").post(page, {"key_prefix": key.prefix}).status_code == 404
 
     @pytest.mark.parametrize(
         ("scopes", "options"),

@@ -63,16 +63,17 @@ class Command(BaseCommand):
         if supervisor.places.servers != supervisor.places.data:
             supervisor.step(f"as root: database files are in {supervisor.places.servers}")
         supervisor.start_servers()
+        supervisor.publish_addresses()
         supervisor.step("migrating")
         login = self._prepare(supervisor)
-        if options["demo"]:
-            supervisor.step("filling the demo (about half a minute)")
-            supervisor.run_once("demo")
         supervisor.step("starting web, worker and beat")
         host, port = options["host"], str(options["port"])
         for program in self._programs(supervisor, host, port, str(options["workers"])):
             supervisor.start_program(program)
         self._await_web(supervisor, address)
+        if options["demo"]:
+            supervisor.step("filling the demo through the API")
+            supervisor.run_once("demo", "--address", address)
         supervisor.step(f"ready: {address}")
         if login:
             self._say(f"\n  First login, shown once:  {login}\n")
@@ -87,8 +88,10 @@ class Command(BaseCommand):
             Program("web", ("serve", "--host", host, "--port", port, "--processes", workers)),
             Program(
                 "worker",
-                (*celery, "worker", "--concurrency", "2", "--loglevel", "WARNING")
-                + ("--without-mingle", "--without-gossip"),
+                (
+                    *(*celery, "worker", "--concurrency", "2", "--loglevel", "WARNING"),
+                    *("--without-mingle", "--without-gossip"),
+                ),
             ),
             Program(
                 "beat",

@@ -17,13 +17,6 @@ from oversight.tenancy.models import Membership
 
 @login_required
 @require_safe
-def project_settings(request: HttpRequest, project: str) -> HttpResponse:
-    access_project(request.user, project, "members:write")
-    return redirect("tenancy:members", project)
-
-
-@login_required
-@require_safe
 def members(request: HttpRequest, project: str) -> HttpResponse:
     actor = access_project(request.user, project, "members:write")
     return _page(request, actor)
