@@ -55,11 +55,7 @@ def start(
             os.setgroups([])
             os.setgid(account.gid)
             os.setuid(account.uid)
-        if _libc is not None:
-            # After the change of user, which would clear it.
-            _libc.prctl(_PR_SET_PDEATHSIG, death_signal, 0, 0, 0)
-            if os.getppid() != parent:
-                os._exit(1)  # the parent died before the call
+        die_with_parent(parent, death_signal)  # after the change of user, which would clear it
 
     with log.open("ab") as out:
         return subprocess.Popen(  # noqa: S603  our own programs, no shell
@@ -74,6 +70,14 @@ def start(
             pass_fds=pass_fds,
             umask=umask,
         )
+
+
+def die_with_parent(parent: int, number: int) -> None:
+    """Ask the kernel for a signal when our parent dies, where it offers that (Linux)."""
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before the call
 
 
 def stop(child: subprocess.Popen[bytes], *, by: int, grace_seconds: float) -> None:
