@@ -5,7 +5,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
-from oversight.navigation import project_links
+from oversight.lib import errors
+from oversight.navigation import SETTINGS_PLACES, project_links
 from oversight.tenancy.access import access_project, memberships_of
 
 
@@ -28,3 +29,14 @@ def project_home(request: HttpRequest, project: str) -> HttpResponse:
     if links:
         return redirect(links[0].href)
     return render(request, "oversight/project_empty.html", {"actor": actor})
+
+
+@login_required
+@require_safe
+def project_settings(request: HttpRequest, project: str) -> HttpResponse:
+    """The first tab of the settings that the member may open."""
+    actor = access_project(request.user, project)
+    links = project_links(actor, request.path, SETTINGS_PLACES)
+    if not links:
+        raise errors.NotAllowed("none of the settings is yours to see")
+    return redirect(links[0].href)

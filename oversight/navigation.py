@@ -36,14 +36,22 @@ PLACES = (
     _place("Scorers", "scoring:scorer_list", "scorers:write"),
     _place("Datasets", "review:dataset_list", "datasets:read"),
     _place("Audit log", "audit:event_list", "audit:read"),
-    _place("Settings", "tenancy:project_settings", "project:write", "members:write", "keys:write"),
+    _place("Settings", "project_settings", "members:write", "keys:write", "queues:write"),
+)
+
+# Within the settings, as tabs.
+SETTINGS_PLACES = (
+    _place("Members", "tenancy:members", "members:write"),
+    _place("API keys", "tenancy:keys", "keys:write"),
+    _place("Queues", "review:queue_settings", "queues:write"),
+    _place("Jobs", "jobs:job_list", "jobs:read"),
 )
 
 
-def project_links(actor: Actor, path: str) -> list[Link]:
+def project_links(actor: Actor, path: str, places: tuple[Place, ...] = PLACES) -> list[Link]:
     """The links an actor may follow, in order; `path` marks the current one."""
     links = []
-    for place in PLACES:
+    for place in places:
         if not place.permissions & actor.permissions:
             continue
         try:

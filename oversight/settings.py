@@ -4,6 +4,7 @@
 children; on several machines the operator does.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -16,6 +17,17 @@ env = environ.Env()
 
 DATA_DIR = Path(env("OVERSIGHT_DATA", default=str(BASE_DIR / "data"))).absolute()
 DEBUG = env.bool("OVERSIGHT_DEBUG", default=False)
+
+
+def _running_addresses() -> dict[str, str]:
+    """The addresses of what `manage.py up` runs on this data folder, so that commands find it."""
+    path = DATA_DIR / "addresses.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+# Not put into the environment: `up` itself reads these settings, and must not mistake what an
+# earlier run has left for servers that somebody else runs.
+_addresses = _running_addresses()
 
 
 def _secret_key() -> str:
@@ -69,6 +81,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "oversight.lib.deadline.DeadlineMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "oversight.lib.headers.HeadersMiddleware",
@@ -105,8 +118,8 @@ TEMPLATES = [
 # Storage ---------------------------------------------------------------------------------------
 DATABASES = {
     "default": {
-        **env.db("DATABASE_URL", default="postgres:///oversight"),
-        "ENGINE": "django.db.backends.postgresql",
+        **env.db("DATABASE_URL", default=_addresses.get("DATABASE_URL", "postgres:///oversight")),
+        "ENGINE": "oversight.lib.postgres",
         "CONN_MAX_AGE": env.int("OVERSIGHT_CONN_MAX_AGE_SECONDS", default=600),
         "CONN_HEALTH_CHECKS": True,
         # No server-side binding: triggers and several statements in one string need the simple
@@ -114,10 +127,12 @@ DATABASES = {
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASE_STATEMENT_TIMEOUT_MS = 4_000
-REQUEST_DEADLINE_SECONDS = 4.5
+REQUEST_DEADLINE_SECONDS = env.float("OVERSIGHT_REQUEST_DEADLINE_SECONDS", default=4.5)
+# Requests alone have it: below the deadline, so that a slow query is cancelled by the server, and
+# only a server that cannot even do that counts as frozen.
+DATABASE_STATEMENT_TIMEOUT_MS = env.int("OVERSIGHT_STATEMENT_TIMEOUT_MS", default=4_000)
 
-REDIS_URL = env("REDIS_URL", default="redis://127.0.0.1:6379/0")
+REDIS_URL = env("REDIS_URL", default=_addresses.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
 # Rate limits of the login live here; correctness never does. A database cache keeps logins
 # possible, and limited, while the broker is away.
 CACHES = {

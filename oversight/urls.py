@@ -8,15 +8,20 @@ from oversight.jobs.api import JobView
 
 api = [
     path("", include("scoring.api.urls")),
-    # path("", include("review.api.urls")),
+    path("", include("review.api.rule_urls")),
+    path("", include("review.api.urls")),
     path("jobs/<uuid:job_id>", JobView.as_view(), name="job"),
 ]
 
 urlpatterns = [
     path("", home.home, name="home"),
     path("p/<slug:project>/", home.project_home, name="project_home"),
+    path("p/<slug:project>/settings/", home.project_settings, name="project_settings"),
     path("theme", theme.set_theme, name="theme"),
     path("p/<slug:project>/", include("review.urls")),
+    path("", include("oversight.tenancy.urls")),
+    path("p/<slug:project>/", include("oversight.audit.urls")),
+    path("p/<slug:project>/", include("oversight.jobs.urls")),
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include((api, "api"))),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),

@@ -15,20 +15,17 @@ from django.db.models import Q
 
 from oversight.lib import codec
 from oversight.lib.errors import FieldError, InvalidInput
+from oversight.tenancy.models import Project
 from review.violations import is_finite_number
-from scoring.models import Action
+from scoring.models import Action, ModelVersion
 
 MAX_VALUES = 50
 MAX_TEXT = 200
 MAX_CONTEXT = 32
 TIERS = range(5)
 
-# What a filter's name stands for in a query over InferenceRecord.
-_TEXTS = {
-    "model": "model_version__name__in",
-    "version": "model_version__version__in",
-    "region": "region__in",
-}
+_MODEL = {"model": "name__in", "version": "version__in"}  # columns of ModelVersion
+_TEXTS = {*_MODEL, "region"}
 _ACTIONS = {action.label: int(action) for action in Action}
 _KNOWN = {*_TEXTS, "action", "tier_min", "score_min", "score_max", "context"}
 
@@ -48,12 +45,21 @@ def check_filter(raw: Any, path: str = "filter") -> dict[str, Any]:
     return {name: raw[name] for name in sorted(raw)}
 
 
-def to_q(record_filter: Mapping[str, Any]) -> Q:
-    """The query condition of a checked filter, over InferenceRecord."""
+def to_q(project: Project, record_filter: Mapping[str, Any]) -> Q:
+    """The query condition of a checked filter, over the project's InferenceRecords."""
     condition = Q()
+    model = {
+        _MODEL[name]: _listed(value) for name, value in record_filter.items() if name in _MODEL
+    }
+    if model:
+        # As literals: a join would be planned over all partitions of the records.
+        versions = ModelVersion.objects.filter(project=project, **model)
+        condition &= Q(model_version__in=list(versions.values_list("pk", flat=True)))
     for name, value in record_filter.items():
-        if name in _TEXTS:
-            condition &= Q(**{_TEXTS[name]: _listed(value)})
+        if name in _MODEL:
+            continue
+        if name == "region":
+            condition &= Q(region__in=_listed(value))
         elif name == "action":
             condition &= Q(action__in=[_ACTIONS[word] for word in _listed(value)])
         elif name == "tier_min":

@@ -1,7 +1,21 @@
 """Addresses of the reviewers' pages; included below `/p/<slug:project>/`."""
 
-from django.urls import URLPattern, path
+from django.urls import path
+
+from review import rule_urls
+from review.views import desk, evidence, queues
 
 app_name = "review"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    *rule_urls.urlpatterns,
+    path("queues/", queues.queue_list, name="queue_list"),
+    path("queues/<slug:queue>/review/", desk.review, name="desk"),
+    path("cases/<uuid:case>/verdict", desk.submit, name="submit"),
+    path("cases/<uuid:case>/skip", desk.skip, name="skip"),
+    path("cases/<uuid:case>/release", desk.release, name="release"),
+    path("cases/<uuid:case>/heartbeat", desk.heartbeat, name="heartbeat"),
+    path("cases/<uuid:case>/images/<int:index>", evidence.image, name="evidence_image"),
+    path("verdicts/<uuid:verdict>/", evidence.verdict, name="verdict"),
+    path("verdicts/<uuid:verdict>/evidence", evidence.reveal, name="reveal"),
+]

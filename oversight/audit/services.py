@@ -6,13 +6,15 @@ commit unsequenced. `sequence` links what has committed into the project's hash 
 
 import hashlib
 import hmac
+from functools import partial
 from typing import Any
 
 from django.db import transaction
 
+from oversight.audit import checkpoints
 from oversight.audit.models import AuditEvent, AuditLink, AuditPending
 from oversight.lib import clock, codec
-from oversight.lib.transactions import try_advisory_lock
+from oversight.lib.transactions import on_commit, try_advisory_lock
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project
 
@@ -113,3 +115,4 @@ def sequence(project: Project) -> int:
             AuditLink.objects.bulk_create(links)
             AuditPending.objects.filter(event__in=[p.event_id for p in batch]).delete()
             linked += len(links)
+            on_commit(partial(checkpoints.append, project, number, chain))

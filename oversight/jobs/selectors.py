@@ -1,10 +1,14 @@
 """Reads of jobs."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from oversight.jobs.models import Job
 from oversight.lib import errors
+from oversight.tenancy.access import require
 from oversight.tenancy.actors import Actor
 
 
@@ -30,3 +34,27 @@ def as_answer(job: Job) -> dict[str, Any]:
         "result": job.result,
         "error": job.error or None,
     }
+
+
+def jobs(actor: Actor) -> "QuerySet[Job]":
+    """The project's jobs, newest first."""
+    require(actor, "jobs:read")
+    return Job.objects.filter(project=actor.project).order_by("-created_at", "-pk")
+
+
+def jobs_after(rows: "QuerySet[Job]", key: list[Any]) -> "QuerySet[Job]":
+    """The jobs that follow a (created_at, id) key.
+
+    Raises:
+        ValueError: the key is none.
+    """
+    moment, job_id = datetime.fromisoformat(key[0]), UUID(key[1])
+    return rows.filter(created_at__lte=moment).exclude(created_at=moment, pk__gte=job_id)
+
+
+def may_cancel(actor: Actor, job: Job) -> bool:
+    """Whoever asked for a job may stop it, and owners may stop any."""
+    if job.status not in (Job.Status.QUEUED, Job.Status.RUNNING):
+        return False
+    asked = (job.actor_kind, job.actor_id) == (actor.kind, actor.id)
+    return asked or "project:write" in actor.permissions

@@ -1,9 +1,14 @@
 """Glue for htmx: the same URL serves page and fragment, and the server picks the fragment."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+
+from oversight.lib import errors
 
 
 def is_htmx(request: HttpRequest) -> bool:
@@ -32,3 +37,21 @@ def render_page_or_fragment(
     response = render(request, fragment if is_htmx(request) else page, context, status=status)
     response.headers["Vary"] = "HX-Request"
     return response
+
+
+def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Send a visitor to the login, but answer 401 to a script.
+
+    A script would follow the redirect and put the login page where a fragment belongs, over what
+    somebody has typed.
+    """
+
+    @wraps(view)
+    def guarded(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated:
+            return view(request, *args, **kwargs)
+        if is_htmx(request) or not request.accepts("text/html"):
+            raise errors.NotAuthenticated("you have been signed out")
+        return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
+
+    return guarded

@@ -9,7 +9,7 @@ from django import template
 from django.template import Context
 from django.utils.html import format_html
 
-from oversight.navigation import project_links
+from oversight.navigation import SETTINGS_PLACES, project_links
 from oversight.theme import chosen_theme
 
 register = template.Library()
@@ -19,6 +19,13 @@ register = template.Library()
 def project_navigation(context: Context) -> dict[str, Any]:
     """The links of the project that the page's actor may follow."""
     return {"items": project_links(context["actor"], context["request"].path)}
+
+
+@register.inclusion_tag("oversight/_settings_tabs.html", takes_context=True)
+def settings_tabs(context: Context) -> dict[str, Any]:
+    """The tabs of the settings that the page's actor may open."""
+    path = context["request"].path
+    return {"items": project_links(context["actor"], path, SETTINGS_PLACES)}
 
 
 @register.simple_tag(takes_context=True)

@@ -5,6 +5,7 @@ Both end as one `Actor` in `request.user`: views and services never look at keys
 
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -13,6 +14,12 @@ from oversight.lib import errors
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor, member_actor
 from oversight.tenancy.models import Membership
+
+
+class ActorRequest(Request):
+    """A request as API views get it: its user is the actor."""
+
+    user: Actor  # type: ignore[assignment]  # the stubs know Django's users only
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -46,6 +53,26 @@ class ProjectSessionAuthentication(SessionAuthentication):
         if len(memberships) != 1:
             raise errors.InvalidInput.at("project", "say which project: ?project=slug", "required")
         return member_actor(memberships[0]), "session"
+
+
+class KeyScheme(OpenApiAuthenticationExtension):
+    """How the schema names the key."""
+
+    target_class = KeyAuthentication
+    name = "key"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "ov_…"}
+
+
+class SessionScheme(OpenApiAuthenticationExtension):
+    """How the schema names a browser's session."""
+
+    target_class = ProjectSessionAuthentication
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}
 
 
 class ScopePermission(BasePermission):

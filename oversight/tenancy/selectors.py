@@ -74,15 +74,6 @@ def get_membership(actor: Actor, membership_id: int) -> Membership:
     return found
 
 
-def memberships_of(user: User) -> "QuerySet[Membership]":
-    """The projects a person may choose from, by name."""
-    return (
-        Membership.objects.select_related("project", "user")
-        .filter(user=user)
-        .order_by("project__name", "pk")
-    )
-
-
 def open_invitations(actor: Actor) -> "QuerySet[Invitation]":
     return (
         Invitation.objects.select_related("created_by")
@@ -130,3 +121,20 @@ def keys(actor: Actor) -> "QuerySet[ApiKey]":
         .filter(project=actor.project)
         .order_by("-revoked_at", "-pk")  # NULLs sort first in a descending order
     )
+
+
+def get_key(actor: Actor, key_id: int) -> ApiKey:
+    """A key of the actor's project.
+
+    Raises:
+        NotFound: there is none with this id in the project.
+    """
+    found = keys(actor).filter(pk=key_id).first()
+    if found is None:
+        raise errors.NotFound("there is no such key in this project")
+    return found
+
+
+def all_projects() -> "QuerySet[Project]":
+    """Every project, for the operator's commands."""
+    return Project.objects.order_by("pk")

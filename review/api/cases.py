@@ -113,9 +113,7 @@ class SkipView(APIView):
 class VerdictsOfCaseView(APIView):
     permissions = {"POST": "review"}
 
-    @extend_schema(
-        operation_id="cases_verdict", request=VerdictInSerializer, responses={201: dict}
-    )
+    @extend_schema(operation_id="cases_verdict", request=VerdictInSerializer, responses={201: dict})
     def post(self, request: Request, case_id: UUID) -> Response:
         given = _valid(VerdictInSerializer, request)
         verdict = verdicts.submit(request.user, case_id=case_id, **given)
@@ -146,8 +144,9 @@ class VerdictsView(APIView):
         found, following = paging.page(
             verdict_selectors.verdicts(request.user, request.query_params),
             request.query_params,
-            after=lambda rows, key: rows.filter(created_at__gte=datetime.fromisoformat(key[0]))
-            .exclude(created_at=datetime.fromisoformat(key[0]), pk__lte=UUID(key[1])),
+            after=lambda rows, key: rows.filter(
+                created_at__gte=datetime.fromisoformat(key[0])
+            ).exclude(created_at=datetime.fromisoformat(key[0]), pk__lte=UUID(key[1])),
             key=lambda row: [row.created_at.isoformat(), str(row.pk)],
         )
         return Response(

@@ -1,6 +1,9 @@
 """Reads of queues."""
 
+from django.db.models import QuerySet
+
 from oversight.lib import errors
+from oversight.tenancy.access import require
 from oversight.tenancy.actors import Actor
 from review.models import ReviewQueue
 
@@ -19,3 +22,13 @@ def get_queue(actor: Actor, slug: str) -> ReviewQueue:
     if queue is None:
         raise errors.NotFound("there is no such queue")
     return queue
+
+
+def queues(actor: Actor) -> QuerySet[ReviewQueue]:
+    """The project's queues by slug."""
+    require(actor, "queues:read")
+    return (
+        ReviewQueue.objects.select_related("project", "rubric")
+        .filter(project=actor.project)
+        .order_by("slug")
+    )

@@ -77,9 +77,7 @@ def _slots(case: Case, place: int) -> list[Slot]:
     ]
 
 
-def escalate_record(
-    actor: Actor, *, queue: ReviewQueue, record_id: UUID, reason: str
-) -> Case:
+def escalate_record(actor: Actor, *, queue: ReviewQueue, record_id: UUID, reason: str) -> Case:
     """Ask that a person looks at one record: chosen with certainty, a stratum of its own.
 
     Raises:

@@ -25,16 +25,14 @@ class Drawn:
     gains: npt.NDArray[np.float64]
 
 
-def gains_of(
-    candidates: Candidates, *, strategy: str, base_rate: float
-) -> npt.NDArray[np.float64]:
+def gains_of(candidates: Candidates, *, strategy: str, base_rate: float) -> npt.NDArray[np.float64]:
     """Expected information gain before any verdict, float64 (n,), quantised."""
     if not len(candidates):
         return np.zeros(0)
-    gains = information_gain.cold_start_gain(
+    prior = information_gain.cold_start_gain(
         candidates.score, base_rate=base_rate, weight=candidates.weight, strategy=strategy
     )
-    return sampling.quantise(gains)
+    return sampling.quantise(prior.gain)
 
 
 def draw(

@@ -99,7 +99,7 @@ def draw_window(
 def _draw_stratum(
     actor: Actor, queue: ReviewQueue, window: Window, stratum: Stratum, budget: int
 ) -> SamplingRound | None:
-    rule = filters.to_q(queue.filter) & stratum_rule(stratum)
+    rule = filters.to_q(queue.project, queue.filter) & stratum_rule(stratum)
     found = candidates.of_window(window, rule)
     if stratum is not Stratum.STREAM and not (len(found) and budget):
         return None  # the stream's round stands for the window, even when it is empty

@@ -53,8 +53,10 @@ def submit(
             return stored
         slot = claims.lock_claim(actor, case_id=case_id, token=claim_token)
         assert slot.rubric_version is not None
-        case = Case.objects.select_for_update().select_related("evidence", "queue").get(
-            pk=slot.case_id
+        case = (
+            Case.objects.select_for_update()
+            .select_related("evidence", "queue")
+            .get(pk=slot.case_id)
         )
         verdict = _write(
             actor,
@@ -98,8 +100,8 @@ def supersede(
     access.require(actor, "review")
     with transaction.atomic():
         old = get_own(actor, verdict_id=verdict_id)
-        case = Case.objects.select_for_update().select_related("evidence", "queue").get(
-            pk=old.case_id
+        case = (
+            Case.objects.select_for_update().select_related("evidence", "queue").get(pk=old.case_id)
         )
         reveal = EvidenceReveal.objects.filter(verdict__slot=old.slot_id).first()
         try:

@@ -32,7 +32,7 @@ class Verification:
 
 def verify_round(made: SamplingRound) -> Verification:
     """Derive a round again and compare it bit by bit."""
-    rule = filters.to_q(made.filter) & rounds.stratum_rule(made.stratum)
+    rule = filters.to_q(made.project, made.filter) & rounds.stratum_rule(made.stratum)
     found = candidates.of_window(made.window, rule)
     stored = list(made.selections.order_by("position"))
     missing = made.n_candidates - len(found)
@@ -75,8 +75,11 @@ def _compare_full(
         ("log normaliser", draw.log_normalizer, made.log_normalizer),
         ("floor hazard", draw.floor_hazard, made.floor_hazard),
     ]
-    yield from (f"{name}: {again!r}, stored {kept!r}" for name, again, kept in pairs
-                if not _same(again, kept))
+    yield from (
+        f"{name}: {again!r}, stored {kept!r}"
+        for name, again, kept in pairs
+        if not _same(again, kept)
+    )
     if len(draw.selected) != len(stored):
         yield f"{len(draw.selected)} selected, {len(stored)} stored"
         return
@@ -88,13 +91,18 @@ def _compare_full(
             ("gain", drawn.gains[index], kept.gain),
             ("key", draw.keys[position], kept.key),
             ("exponential", draw.exponentials[position], kept.exponential),
-            ("softmax probability", draw.softmax_probabilities[position],
-             kept.softmax_probability),
-            ("inclusion probability", draw.inclusion_probabilities[position],
-             kept.inclusion_probability),
+            ("softmax probability", draw.softmax_probabilities[position], kept.softmax_probability),
+            (
+                "inclusion probability",
+                draw.inclusion_probabilities[position],
+                kept.inclusion_probability,
+            ),
         ]
-        yield from (f"position {position}: {name} {again!r}, stored {held!r}"
-                    for name, again, held in values if not _same(float(again), held))
+        yield from (
+            f"position {position}: {name} {again!r}, stored {held!r}"
+            for name, again, held in values
+            if not _same(float(again), held)
+        )
 
 
 def _compare_selections(made: SamplingRound, stored: list[Selection]) -> Iterator[str]:
@@ -122,8 +130,11 @@ def _compare_selections(made: SamplingRound, stored: list[Selection]) -> Iterato
             ("softmax probability", math.exp(log_softmax[position]), kept.softmax_probability),
             ("inclusion probability", again[position], kept.inclusion_probability),
         ]
-        yield from (f"position {position}: {name} {fresh!r}, stored {held!r}"
-                    for name, fresh, held in values if not _close(float(fresh), held))
+        yield from (
+            f"position {position}: {name} {fresh!r}, stored {held!r}"
+            for name, fresh, held in values
+            if not _close(float(fresh), held)
+        )
 
 
 def _same(again: float, kept: float | None) -> bool:

@@ -3,6 +3,8 @@
 Records are cut out without being decoded, so that a bad one is refused alone.
 """
 
+import json
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -110,6 +112,40 @@ def _elements(body: bytes) -> list[bytes]:
         message, _, path = str(error).partition(" - at `$")
         raise errors.InvalidInput.at(path.strip(".`") or "records", message) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise errors.InvalidInput.at("", f"the body is not JSON: {error}", "not_json") from None
+        # One record may hold what is not JSON (NaN, a lone surrogate, bad UTF-8) and still end
+        # where it seems to: then its siblings are whole, and it is refused alone.
+        slices = _elements_by_scanning(body)
+        if slices is None:
+            raise errors.InvalidInput.at("", f"the body is not JSON: {error}", "not_json") from None
+        return slices
     except RecursionError:
         raise errors.InvalidInput.at("", "the body is nested too deep", "too_deep") from None
+
+
+_OPENING = re.compile(r'\s*\{\s*"records"\s*:\s*\[\s*')
+_SEPARATOR = re.compile(r"\s*,\s*")
+_CLOSING = re.compile(r"\s*\]\s*\}\s*\Z")
+_lax = json.JSONDecoder()
+
+
+def _elements_by_scanning(body: bytes) -> list[bytes] | None:
+    """The records' slices by a lax decoder that only finds where each one ends; None if it fails."""
+    text = body.decode("utf-8", "surrogateescape")
+    opening = _OPENING.match(text)
+    if opening is None:
+        return None
+    place = opening.end()
+    slices: list[bytes] = []
+    try:
+        while len(slices) <= MAX_RECORDS:
+            _, end = _lax.raw_decode(text, place)
+            slices.append(text[place:end].encode("utf-8", "surrogateescape"))
+            if _CLOSING.match(text, end):
+                return slices
+            separator = _SEPARATOR.match(text, end)
+            if separator is None:
+                return None
+            place = separator.end()
+    except (ValueError, RecursionError):
+        return None
+    return slices

@@ -4,6 +4,8 @@ msgspec decodes and checks types in one pass. What it lets through and PostgreSQ
 not (duplicate keys, NUL, depth) is found by cheap counts first and looked at closely only then.
 """
 
+import json
+import math
 import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -134,13 +136,21 @@ def _locate(text: str, raw: bytes) -> tuple[str, str]:
     path = place.group(1).lstrip(".") if place else ""
     if path in ("signals[...]", "context[...]"):
         field = path.removesuffix("[...]")
-        for key, value in _anything.decode(raw)[field].items():
-            wrong = not isinstance(value, _MAP_TYPES[field])
-            if wrong or (field == "signals" and isinstance(value, bool)):
+        # Laxly, since what is looked for is exactly what a strict decoder stops at.
+        for key, value in json.loads(raw.decode("utf-8", "replace"))[field].items():
+            if not _fits(field, value):
                 return message, f"{field}.{key[:100]}"
     if named := _FIELD.search(message):
         path = f"{path}.{named.group(1)}" if path else named.group(1)
     return message, path
+
+
+def _fits(field: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return field == "context"
+    if isinstance(value, float) and not math.isfinite(value):
+        return False
+    return isinstance(value, _MAP_TYPES[field])
 
 
 def _code(message: str) -> str:

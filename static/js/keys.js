@@ -25,11 +25,11 @@
   function onKeyDown(event) {
     if (event.isComposing || event.repeat || event.altKey || event.metaKey) return;
     const target = event.target instanceof Element ? event.target : document.body;
-    const inDialog = target.closest("dialog, [popover]") !== null;
+    if (target.closest("dialog, [popover]")) return; // Esc closes these by itself
     for (const binding of bindings) {
       if (!binding.keys.includes(event.key) || binding.ctrl !== event.ctrlKey) continue;
       if (!binding.always) {
-        if (!isOn() || types(target) || inDialog || belongsTo(target, event.key)) continue;
+        if (!isOn() || types(target) || belongsTo(target, event.key)) continue;
         if (binding.verdict && performance.now() < quietUntil) { event.preventDefault(); return; }
       }
       if (binding.run(event) === false) continue;

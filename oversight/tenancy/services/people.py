@@ -58,10 +58,13 @@ def create_first_owner(*, email: str, password: str | None = None) -> tuple[User
     Args:
         email: the address to log in with; a local one such as `owner@localhost` will do.
         password: made up where absent.
+
+    Raises:
+        InvalidInput: the address or password is not acceptable.
     """
     with transaction.atomic():
         advisory_lock("tenancy.first_owner", 0)  # two starts at once make one owner
         if User.objects.exists():
             return None
         password = password or secrets.token_urlsafe(12)
-        return User.objects.create_user(email, password), password
+        return create_person(email=email, password=password), password

@@ -1,0 +1,31 @@
+"""Addresses of members, keys and links."""
+
+from django.urls import path
+
+from oversight.tenancy.views import keys, links, members
+
+app_name = "tenancy"
+_SETTINGS = "p/<slug:project>/settings"
+
+urlpatterns = [
+    path(f"{_SETTINGS}/members", members.members, name="members"),
+    path(f"{_SETTINGS}/members/<int:membership>/role", members.change_role, name="change_role"),
+    path(
+        f"{_SETTINGS}/members/<int:membership>/remove", members.remove_member, name="remove_member"
+    ),
+    path(
+        f"{_SETTINGS}/members/<int:membership>/password-link",
+        members.password_link,
+        name="password_link",
+    ),
+    path(f"{_SETTINGS}/invitations", members.invite, name="invite"),
+    path(
+        f"{_SETTINGS}/invitations/<int:invitation>/withdraw",
+        members.withdraw_invitation,
+        name="withdraw_invitation",
+    ),
+    path(f"{_SETTINGS}/keys", keys.keys, name="keys"),
+    path(f"{_SETTINGS}/keys/<int:key>/revoke", keys.revoke_key, name="revoke_key"),
+    path("invitations/<str:token>", links.accept_invitation, name="accept_invitation"),
+    path("password-links/<str:token>", links.reset_password, name="reset_password"),
+]

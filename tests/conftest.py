@@ -1,0 +1,114 @@
+"""What all tests share: projects to act in, a data folder each, a clean-up that may truncate."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+from django.test import TransactionTestCase
+
+from oversight.tenancy import services
+from oversight.tenancy.actors import Actor, member_actor, system_actor
+from oversight.tenancy.models import Membership, Project, Role
+from review.models import ReviewQueue
+from review.services.starter import equip_project
+from tests.factories import Api, make_api, make_member, make_project, make_record
+from tests.worlds import World
+
+
+@pytest.fixture
+def make_world(db: None) -> Callable[[str], World]:
+    def make(slug: str) -> World:
+        project = services.create_project(slug=slug, name=slug.title())
+        equip_project(system_actor(project, "operator"))
+        return World(project)
+
+    return make
+
+
+@pytest.fixture
+def world(make_world: Callable[[str], World]) -> World:
+    """A project with the starter policy, rubric and queue."""
+    return make_world("acme")
+
+
+@pytest.fixture
+def other_world(make_world: Callable[[str], World]) -> World:
+    """Another project: nothing of it may ever be seen from the first."""
+    return make_world("globex")
+
+
+@pytest.fixture(autouse=True)
+def _own_data_folder(settings: Any, tmp_path: Path) -> None:
+    settings.DATA_DIR = tmp_path / "data"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flush_past_triggers() -> Iterator[None]:
+    """Tests that commit are cleaned up by TRUNCATE, which append-only tables refuse."""
+    flush = TransactionTestCase._fixture_teardown
+
+    def flush_without_triggers(case: TransactionTestCase) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SET session_replication_role = replica")
+        try:
+            flush(case)
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("SET session_replication_role = DEFAULT")
+
+    TransactionTestCase._fixture_teardown = flush_without_triggers
+    yield
+    TransactionTestCase._fixture_teardown = flush
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _static_root() -> None:
+    """WhiteNoise warns where its folder is missing; a test run has none to collect into."""
+    Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture
+def project(db: None) -> Project:
+    return make_project()
+
+
+@pytest.fixture
+def other_project(db: None) -> Project:
+    return make_project()
+
+
+@pytest.fixture
+def owner(project: Project) -> Actor:
+    return member_actor(
+        Membership.objects.select_related("project", "user").get(project=project, role=Role.OWNER)
+    )
+
+
+@pytest.fixture
+def reviewer(project: Project) -> Actor:
+    return make_member(project)
+
+
+@pytest.fixture
+def queue(project: Project) -> ReviewQueue:
+    return ReviewQueue.objects.select_related("project", "rubric").get(project=project)
+
+
+@pytest.fixture
+def api(project: Project) -> Api:
+    return make_api(project)
+
+
+@pytest.fixture
+def send(api: Api) -> Callable[..., Any]:
+    """Send `n` records, or the given ones, as one JSON batch; returns the answer's body."""
+
+    def send_records(records: int | list[dict[str, Any]]) -> Any:
+        batch = [make_record(i) for i in range(records)] if isinstance(records, int) else records
+        answer = api.post("records", {"records": batch})
+        return answer.json()
+
+    return send_records
