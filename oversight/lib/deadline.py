@@ -1,100 +1,145 @@
-"""A deadline per request, honoured by every wait for the database, and a breaker behind it.
+"""How long a request may wait for the database: a number that every wait of a request honours.
 
-A query that is merely slow is cancelled by a living server at `statement_timeout`, which is set
-below the deadline. A server that does not even cancel is frozen or gone: the wait ends at the
-deadline, the connection is given up, and the breaker opens, so that the requests behind get 503
-at once instead of each waiting its turn. One probe a second finds out when the server is back.
+Only waiting counts, not computing: what the limit is for is a database that does not answer, and
+a request that has computed for long is nearest to its end. Outside requests nothing is limited.
 """
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from oversight.lib import errors
 from oversight.lib.problems import problem_response
 
-PROBE_EVERY_SECONDS = 1.0
-PROBE_DEADLINE_SECONDS = 2.5
-_EXEMPT = ("/healthz", "/static/")
+# Seconds between the client's timeout and the server's own: a live server cancels a slow
+# statement first, so whoever hears nothing until later faces a server that is not alive.
+SERVER_FIRST_SECONDS = 0.5
+# The web server puts the monotonic time at which a request had arrived whole under this key.
+RECEIVED_AT = "oversight.received_at"
 
 
-class _Local(threading.local):
-    until: float | None = None
+@dataclass(slots=True)
+class Allowance:
+    """What is left to a request: waiting in all, and the longest single wait, in seconds."""
+
+    seconds: float
+    silence_seconds: float
+
+    def next_wait_seconds(self) -> float:
+        return max(0.0, min(self.seconds, self.silence_seconds))
+
+    def spend(self, seconds: float) -> None:
+        self.seconds -= seconds
 
 
-_local = _Local()
+_allowance: ContextVar[Allowance | None] = ContextVar("database_allowance", default=None)
+
+
+def current() -> Allowance | None:
+    """The allowance of the request being served; None outside requests."""
+    return _allowance.get()
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Let every wait for the database in this thread end at most so many seconds from now."""
-    before = _local.until
-    _local.until = time.monotonic() + seconds
+def limited(seconds: float, *, silence_seconds: float | None = None) -> Iterator[Allowance]:
+    """Bound every wait for the database inside the block.
+
+    Args:
+        seconds: waiting in all.
+        silence_seconds: the longest single wait; `seconds` where absent.
+    """
+    allowance = Allowance(seconds, seconds if silence_seconds is None else silence_seconds)
+    token = _allowance.set(allowance)
     try:
-        yield
+        yield allowance
     finally:
-        _local.until = before
+        _allowance.reset(token)
 
 
-def remaining_seconds() -> float | None:
-    """What is left of this thread's deadline, never negative; None where there is none."""
-    return None if _local.until is None else max(0.0, _local.until - time.monotonic())
+@contextmanager
+def extended(seconds: float, *, statement_seconds: float | None = None) -> Iterator[None]:
+    """Let a request that does much wait longer in all; no effect outside requests.
+
+    A frozen server is still noticed as early as ever, because each single wait stays bounded.
+
+    Args:
+        seconds: waiting in all, inside the block.
+        statement_seconds: longest single statement, where one takes longer than the settings
+            allow; costs two round trips.
+    """
+    before = current()
+    if before is None:
+        yield
+        return
+    silence = before.silence_seconds
+    if statement_seconds is not None:
+        silence = statement_seconds + SERVER_FIRST_SECONDS
+        _set_statement_timeout(int(statement_seconds * 1000))
+    try:
+        with limited(seconds, silence_seconds=silence):
+            yield
+    finally:
+        if statement_seconds is not None:
+            # Where it fails the connection is gone, or its transaction fails and undoes the SET.
+            with suppress(DatabaseError):
+                _set_statement_timeout(None)
 
 
-class Breaker:
-    """Open while the database does not answer; lets one probe through a second."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._next_probe: float | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._next_probe is not None
-
-    def open(self) -> None:
-        with self._lock:
-            self._next_probe = time.monotonic() + PROBE_EVERY_SECONDS
-
-    def close(self) -> None:
-        with self._lock:
-            self._next_probe = None
-
-    def admits(self) -> bool:
-        """Whether a request may try: always while closed, once a second while open."""
-        with self._lock:
-            if self._next_probe is None:
-                return True
-            now = time.monotonic()
-            if now < self._next_probe:
-                return False
-            self._next_probe = now + PROBE_EVERY_SECONDS
-            return True
-
-
-breaker = Breaker()
+def _set_statement_timeout(milliseconds: int | None) -> None:
+    with connection.cursor() as cursor:
+        if milliseconds is None:
+            cursor.execute("RESET statement_timeout")
+        else:
+            cursor.execute("SELECT set_config('statement_timeout', %s, false)", [str(milliseconds)])
 
 
 class DeadlineMiddleware:
-    """Outermost: refuses at once while the breaker is open, else sets the request's deadline."""
+    """Gives each request its allowance, less the time it has waited for a thread already.
+
+    A request that has waited for longer than the deadline is refused unread: its client has
+    given up or is about to, and serving it would make the next one late as well.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        if request.path.startswith(_EXEMPT):
-            return self.get_response(request)
-        if not breaker.admits():
+        limit = float(settings.REQUEST_DEADLINE_SECONDS)
+        received_at = request.META.get(RECEIVED_AT)
+        waited = time.monotonic() - received_at if received_at is not None else 0.0
+        if waited >= limit:
             return problem_response(
                 request,
-                errors.Unavailable("the database does not answer", retry_after_seconds=2),
+                errors.Unavailable(
+                    "too many requests are waiting", code="overloaded", retry_after_seconds=2
+                ),
             )
-        seconds = (
-            PROBE_DEADLINE_SECONDS if breaker.is_open else settings.REQUEST_DEADLINE_SECONDS
-        )
-        with deadline(seconds):
-            return self.get_response(request)
+        with limited(limit - waited):
+            response = self.get_response(request)
+        if isinstance(response, StreamingHttpResponse) and not response.is_async:
+            _limit_each_chunk(response, limit)
+        return response
+
+
+def _limit_each_chunk(response: StreamingHttpResponse, limit: float) -> None:
+    """A body is streamed after the middleware has returned; each chunk has the limit anew."""
+    if getattr(response, "file_to_stream", None) is not None:
+        return  # the web server sends the file itself
+    chunks: Iterable[bytes] = response.streaming_content  # type: ignore[assignment]
+    response.streaming_content = _limited_chunks(iter(chunks), limit)
+
+
+def _limited_chunks(chunks: Iterator[bytes], limit: float) -> Iterator[bytes]:
+    while True:
+        with limited(limit):
+            try:
+                chunk = next(chunks)
+            except StopIteration:
+                return
+        yield chunk

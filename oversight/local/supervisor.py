@@ -2,7 +2,7 @@
 
 Servers (PostgreSQL, Valkey) and programs (web, worker, beat) that die are started again, with a
 pause that grows; PostgreSQL recovers from its own log. A supervisor that is killed takes its
-children along by kernel signal, and the next start ends whatever is left (processes.Ledger).
+children along by kernel signal, and the next start ends whatever is left (ledger.py).
 """
 
 import fcntl
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from oversight.local import processes
+from oversight.local.ledger import Ledger
 from oversight.local.places import Places
 from oversight.local.postgres import Postgres
 from oversight.local.valkey import Valkey
@@ -63,7 +64,7 @@ class Supervisor:
     _began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self._ledger = processes.Ledger(self.places.data / "children.json")
+        self._ledger = Ledger(self.places.data / "children.json")
 
     def lock(self, told: dict[str, str | int]) -> None:
         """Take the data folder for ourselves.

@@ -5,6 +5,7 @@ oversized bodies cost a connection and never a thread. What it lacks is here: se
 limit on how long a body may take, and a stop that finishes what has begun.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -27,6 +28,7 @@ BODY_SECONDS = 60.0  # from the first byte of a request to its last
 DRAIN_SECONDS = 10.0
 MAX_BODY_BYTES = 65 * 1024 * 1024  # a little above what ingest takes, which answers for itself
 _RESTART_PAUSE_SECONDS = 0.5
+_STOPS = (signal.SIGTERM, signal.SIGINT)
 
 
 class TimedChannel(HTTPChannel):
@@ -128,6 +130,7 @@ def serve_process(
     )
     signal.signal(signal.SIGTERM, server.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
     server.serve()
 
 
@@ -149,18 +152,22 @@ def serve(
     def stop(*_: Any) -> None:
         nonlocal stopping
         stopping = True
-        for child in children:
-            os.kill(child, signal.SIGTERM)
+        for child in list(children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGTERM)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOPS:
         signal.signal(number, stop)
     parent = os.getpid()
     while children or not stopping:
         while not stopping and len(children) < processes:
+            # A stop between the fork and the note of it would miss the child.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
             child = os.fork()
             if child == 0:
                 _child(parent, application, listener, threads, proxy)
             children.add(child)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         try:
             gone, status = os.wait()
         except InterruptedError:

@@ -39,8 +39,9 @@ def tau_for_effective_sample_size(
         Expected information gain; quantised first, values that are not finite are left out.
     target : float
         Wanted effective number of records.
-    counts : float64 (n,), whole numbers > 0, optional
-        Number of records at each gain, when the gains come as a histogram.
+    counts : float64 (n,), > 0, optional
+        Number of records at each gain, when the gains come as a histogram; or ``1/m`` for records
+        of local multiplicity m, so that near-duplicates count once.
 
     Returns
     -------
@@ -76,15 +77,15 @@ def tau_for_effective_sample_size(
         return greedy
     if excess(low) <= 0.0:
         return 0.0
-    return math.exp(float(brentq(excess, low, high, xtol=1e-10, rtol=1e-10)))
+    # Nine digits are more than a temperature needs and hide the order of the sums.
+    return float(f"{math.exp(float(brentq(excess, low, high, xtol=1e-11, rtol=1e-11))):.9g}")
 
 
 def _histogram(values: FloatArray, repeats: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Distinct gains, ascending, with their counts; the bulk below the top 2¹⁷ only to a bin.
 
-    Counts are integers and distinct gains are sorted, so that τ is the same to the last bit
-    however the records are ordered. Gains far below the top share little of the softmax, so their
-    bins may be coarse.
+    Distinct gains are sorted, so that sums do not follow the order of the records. Gains far below
+    the top share little of the softmax, so their bins may be coarse.
     """
     if values.size <= 2 * _EXACT_TOP:
         return _distinct(values, repeats)

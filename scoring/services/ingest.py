@@ -230,9 +230,7 @@ def _store(actor: Actor, fresh: Sequence[Incoming]) -> None:
     key = bytes(project.hash_key)
     with transaction.atomic():
         root = merkle.root([_leaf(key, i) for i in fresh])
-        batch = IngestBatch.objects.create(
-            project=project, n_records=len(fresh), merkle_root=root
-        )
+        batch = IngestBatch.objects.create(project=project, n_records=len(fresh), merkle_root=root)
         new = copying.store([_row(project, batch.pk, i) for i in fresh])
         if len(new) != len(fresh):
             IngestBatch.objects.filter(pk=batch.pk).update(n_records=len(new))

@@ -1,1 +1,4 @@
-"""Django's PostgreSQL backend with connections that honour the request's deadline."""
+"""A Django database backend whose waits end: PostgreSQL with a deadline and a circuit breaker.
+
+`ENGINE = "oversight.lib.postgres"`. Outside requests it is Django's own backend, unchanged.
+"""

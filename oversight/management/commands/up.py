@@ -88,8 +88,10 @@ class Command(BaseCommand):
             Program("web", ("serve", "--host", host, "--port", port, "--processes", workers)),
             Program(
                 "worker",
-                (*celery, "worker", "--concurrency", "2", "--loglevel", "WARNING")
-                + ("--without-mingle", "--without-gossip"),
+                (
+                    *(*celery, "worker", "--concurrency", "2", "--loglevel", "WARNING"),
+                    *("--without-mingle", "--without-gossip"),
+                ),
             ),
             Program(
                 "beat",

@@ -37,7 +37,9 @@ class IsolationForest:
     n_samples: int
 
     def score(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
-        """float64 (n,)."""
+        """float64 (n,); raises DetectorError where records have another length."""
+        if x.shape[1] != self.n_features:
+            raise DetectorError(f"records of {self.n_features} features expected")
         n_trees, n_nodes = self.features.shape
         first_node = (np.arange(n_trees) * n_nodes).astype(np.int32)
         features, thresholds = self.features.ravel(), self.thresholds.ravel()

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from scoring.core.scorers.cold_start_v1 import ColdStartV1
 from scoring.core.scorers.contract import InvalidConfigError, Scorer
+from scoring.core.scorers.ensemble_v1 import EnsembleV1
 from scoring.core.scorers.percentile_v1 import PercentileV1
 from scoring.core.state import ScorerState
 
 _VERSIONS: dict[tuple[str, int], Callable[[ScorerState], Scorer]] = {
-    (version.kind, version.number): version for version in (ColdStartV1, PercentileV1)
+    (version.kind, version.number): version for version in (ColdStartV1, PercentileV1, EnsembleV1)
 }
 
 

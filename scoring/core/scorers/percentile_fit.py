@@ -22,6 +22,7 @@ from scoring.core.scorers.contract import (
     RecordBatch,
 )
 from scoring.core.scorers.decision_v1 import read_rule
+from scoring.core.scorers.state_parts_v1 import knot_arrays
 from scoring.core.state import ScorerState
 
 MINIMUM_RECORDS = 300
@@ -87,11 +88,11 @@ def read_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     signals = settings["signals"]
     if not isinstance(signals, Mapping):
         raise InvalidConfigError("signals: {name: {direction, weight}} expected")
-    settings["signals"] = {name: _signal(name, entry) for name, entry in signals.items()}
+    settings["signals"] = {name: read_signal(name, entry) for name, entry in signals.items()}
     weight = settings["fingerprint_weight"]
     if not _is_number(weight) or not 0 <= weight < math.inf:
         raise InvalidConfigError("fingerprint_weight: a finite number >= 0 expected")
-    _check_rates(settings["tier_rates"])
+    check_rates(settings["tier_rates"])
     if type(settings["minimum_records"]) is not int or settings["minimum_records"] < N_FOLDS * 2:
         raise InvalidConfigError(f"minimum_records: an integer >= {N_FOLDS * 2} expected")
     if type(settings["seed"]) is not int or settings["seed"] < 0:
@@ -100,7 +101,8 @@ def read_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _signal(name: str, entry: Any) -> dict[str, Any]:
+def read_signal(name: str, entry: Any) -> dict[str, Any]:
+    """One signal's direction (high) and weight (1); raises InvalidConfigError."""
     if not isinstance(entry, Mapping) or not set(entry) <= {"direction", "weight"}:
         raise InvalidConfigError(f"signal {name!r}: {{direction, weight}} expected")
     direction, weight = entry.get("direction", rank_v1.HIGH), entry.get("weight", 1.0)
@@ -111,7 +113,8 @@ def _signal(name: str, entry: Any) -> dict[str, Any]:
     return {"direction": direction, "weight": float(weight)}
 
 
-def _check_rates(rates: Any) -> None:
+def check_rates(rates: Any) -> None:
+    """Raises InvalidConfigError unless these are four non-increasing rates in (0, 1)."""
     is_list = isinstance(rates, list) and len(rates) == N_TIERS - 1
     if not is_list or not all(_is_number(rate) and 0 < rate < 1 for rate in rates):
         raise InvalidConfigError(f"tier_rates: {N_TIERS - 1} numbers in (0, 1) expected")
@@ -132,7 +135,7 @@ def _fit_signals(
             into.left_out[name] = f"{values.size} values in the baseline"
             continue
         knots = rank_v1.build_knots(values)
-        into.arrays.update(_knot_arrays(f"signal/{len(into.signals)}", knots))
+        into.arrays.update(knot_arrays(f"signal/{len(into.signals)}", knots))
         into.signals.append({"name": name, "n": knots.n})
 
 
@@ -154,7 +157,7 @@ def _fit_fingerprints(
         knots = rank_v1.build_knots(distances[model])
         mean, root = _whitening(x)
         prefix = f"fingerprint/{len(into.fingerprints)}"
-        into.arrays.update(_knot_arrays(prefix, knots))
+        into.arrays.update(knot_arrays(prefix, knots))
         into.arrays.update({f"{prefix}/mean": mean, f"{prefix}/whitening": root})
         into.fingerprints.append({"model": model, "n": knots.n})
     return distances
@@ -230,13 +233,8 @@ def _state(
         "left_out": baselines.left_out,
         "n_records": n_records,
     }
-    ranks = _knot_arrays("score", rank_v1.build_knots(scores))
+    ranks = knot_arrays("score", rank_v1.build_knots(scores))
     return ScorerState(config=config, arrays={**baselines.arrays, **ranks})
-
-
-def _knot_arrays(prefix: str, knots: rank_v1.Knots) -> dict[str, NDArray[Any]]:
-    arrays = {"values": knots.values, "below": knots.below, "upto": knots.upto}
-    return {f"{prefix}/{name}": array for name, array in arrays.items()}
 
 
 def _is_number(value: Any) -> bool:

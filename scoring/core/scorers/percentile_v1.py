@@ -25,6 +25,7 @@ from scoring.core.scorers.contract import (
     Term,
 )
 from scoring.core.scorers.decision_v1 import decide, read_rule, thresholds_at
+from scoring.core.scorers.state_parts_v1 import knot_names, read_knots
 from scoring.core.state import ScorerState
 
 KIND = "percentile"
@@ -79,7 +80,7 @@ class PercentileV1:
                     name=entry["name"],
                     direction=settings["signals"][entry["name"]]["direction"],
                     weight=float(settings["signals"][entry["name"]]["weight"]),
-                    knots=_read_knots(state, f"signal/{i}", entry["n"]),
+                    knots=read_knots(state, f"signal/{i}", entry["n"]),
                 )
                 for i, entry in enumerate(state.config["signals"])
             ]
@@ -88,7 +89,7 @@ class PercentileV1:
                 for i, entry in enumerate(state.config["fingerprints"])
             }
             self._fingerprint_weight = float(settings["fingerprint_weight"])
-            self._score_knots = _read_knots(state, "score", state.config["n_records"])
+            self._score_knots = read_knots(state, "score", state.config["n_records"])
             self._rule = read_rule(settings, thresholds_at(settings["tier_rates"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidConfigError(f"not the state of a percentile scorer: {error}") from error
@@ -99,12 +100,12 @@ class PercentileV1:
             self._terms += (Term("fingerprint", "mahalanobis"),)
 
     def _check(self, state: ScorerState) -> None:
-        known = {RAW, P, *(f"score/{part}" for part in ("values", "below", "upto"))}
+        known = {RAW, P} | knot_names("score")
         for i in range(len(self._signals)):
-            known |= {f"signal/{i}/{part}" for part in ("values", "below", "upto")}
+            known |= knot_names(f"signal/{i}")
         for i in range(len(self._fingerprints)):
-            parts = ("values", "below", "upto", "mean", "whitening")
-            known |= {f"fingerprint/{i}/{part}" for part in parts}
+            known |= knot_names(f"fingerprint/{i}")
+            known |= {f"fingerprint/{i}/mean", f"fingerprint/{i}/whitening"}
         if not set(state.arrays) <= known:
             raise InvalidConfigError(f"unknown arrays {sorted(set(state.arrays) - known)[:3]}")
         weights = [part.weight for part in self._signals]
@@ -229,20 +230,6 @@ def _percent(rank: float, n: int) -> str:
     return f"{math.floor(1000.0 * min(1.0, rank * (n + 1) / n) + 1e-9) / 10:.1f}"
 
 
-def _read_knots(state: ScorerState, prefix: str, n: Any) -> rank_v1.Knots:
-    values, below, upto = (state.arrays[f"{prefix}/{part}"] for part in ("values", "below", "upto"))
-    sizes_fit = values.ndim == 1 and 0 < values.size <= rank_v1.MAX_KNOTS
-    if not sizes_fit or not values.shape == below.shape == upto.shape:
-        raise InvalidConfigError(f"{prefix}: malformed knots")
-    counts = np.stack([below, upto], axis=1).ravel()  # 0 <= below < upto <= next below <= n
-    ordered = np.isfinite(values).all() and (np.diff(values) > 0).all()
-    if type(n) is not int or not ordered or counts[0] < 0 or counts[-1] > n:
-        raise InvalidConfigError(f"{prefix}: malformed knots")
-    if not (np.diff(counts) >= 0).all() or not (upto > below).all():
-        raise InvalidConfigError(f"{prefix}: malformed knots")
-    return rank_v1.Knots(n=n, values=values, below=below, upto=upto)
-
-
 def _read_fingerprint(state: ScorerState, prefix: str, n: Any) -> FingerprintPart:
     mean, whitening = state.arrays[f"{prefix}/mean"], state.arrays[f"{prefix}/whitening"]
     if mean.ndim != 1 or whitening.shape != (mean.size, mean.size) or mean.size == 0:
@@ -251,4 +238,4 @@ def _read_fingerprint(state: ScorerState, prefix: str, n: Any) -> FingerprintPar
         raise InvalidConfigError(f"{prefix}: float32 expected")
     if not (np.isfinite(mean).all() and np.isfinite(whitening).all()):
         raise InvalidConfigError(f"{prefix}: not finite")
-    return FingerprintPart(mean, whitening, _read_knots(state, prefix, n))
+    return FingerprintPart(mean, whitening, read_knots(state, prefix, n))

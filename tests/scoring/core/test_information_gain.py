@@ -110,6 +110,14 @@ def test_hybrid_is_the_weighted_sum_of_the_terms_it_shows():
     np.testing.assert_allclose(result.probability, probit_probability(MEAN, SD**2), atol=0.02)
 
 
+@pytest.mark.parametrize("base_rate", [0.05, 0.6, 0.99])
+def test_likelier_violations_surprise_more_even_where_most_records_violate(base_rate):
+    surprisal = gain_strategy("hybrid_v1")(
+        np.linspace(-6, 6, 40), np.ones(40), base_rate=base_rate
+    ).surprisal
+    assert (np.diff(surprisal) > 0).all()
+
+
 def test_context_multiplies_the_gain_and_never_lowers_it():
     rule = gain_strategy("hybrid_v1")
     plain = rule(MEAN, SD**2, base_rate=0.1)

@@ -1,0 +1,104 @@
+"""A real browser before the live server, with every complaint of it collected."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import axe_playwright_python
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser import require_browser
+
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
+AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = require_browser()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=executable,
+            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
+        )
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Visitor:
+    """A person at a browser: `page`, and what went wrong in it."""
+
+    context: BrowserContext
+    page: Page
+    base: str
+    complaints: list[str] = field(default_factory=list)
+    dialogs: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        self.page.on("console", self._on_console)
+        self.page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
+        self.page.on("dialog", self._on_dialog)
+        self.page.on("request", self._on_request)
+
+    def _on_console(self, message: Any) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def _on_dialog(self, dialog: Any) -> None:
+        self.dialogs.append(dialog.message)
+        dialog.dismiss()
+
+    def _on_request(self, request: Any) -> None:
+        if not request.url.startswith(self.base):
+            self.foreign.append(request.url)
+        if request.url.endswith("/csp-report"):
+            self.complaints.append("a content-security report was sent")
+
+    def open(self, path: str) -> None:
+        self.page.goto(self.base + path)
+
+    def focused(self) -> str:
+        return self.page.evaluate("document.activeElement?.tagName ?? 'NONE'")
+
+    def overflow(self) -> int:
+        return self.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+
+    def axe(self) -> list[str]:
+        """The accessibility violations that axe finds on the page as it stands."""
+        self.page.evaluate(AXE + ";0")
+        found = self.page.evaluate(
+            "tags => axe.run(document, {runOnly: tags})"
+            ".then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | ')))",
+            AXE_TAGS,
+        )
+        return [str(one)[:400] for one in found]
+
+
+@pytest.fixture
+def visit(browser: Browser, live_server: Any, client: Any) -> Iterator[Any]:
+    """`visit(user, **context options)`: a visitor who is signed in as `user`."""
+    contexts = []
+
+    def start(user: Any = None, **options: Any) -> Visitor:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
+        context.set_default_timeout(10_000)
+        contexts.append(context)
+        if user is not None:
+            client.force_login(user)
+            session = client.cookies["sessionid"].value
+            context.add_cookies(
+                [{"name": "sessionid", "value": session, "url": live_server.url, "httpOnly": True}]
+            )
+        visitor = Visitor(context, context.new_page(), live_server.url)
+        visitor.watch()
+        return visitor
+
+    yield start
+    for context in contexts:
+        context.close()

@@ -1,0 +1,500 @@
+"""The reviewer's desk in a real browser: by keyboard alone, without a script, under attack."""
+
+import base64
+import itertools
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import expect
+
+from review.models import Case, EvidenceReveal, Skip, Slot, Verdict
+from tests.e2e import desk_world
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CASE = "#case[data-case]"
+
+
+def desk_url(world):
+    return reverse("review:desk", args=[world.project.slug, world.queue.slug])
+
+
+def start(visitor, world):
+    visitor.open(desk_url(world))
+    visitor.page.keyboard.press("Enter")
+    visitor.page.wait_for_selector(CASE)
+
+
+def case_id(page):
+    return page.get_attribute("#case", "data-case")
+
+
+def next_case(page, before, press):
+    """Press a key, wait for another case (or none), and for the keys to be live again."""
+    page.keyboard.press(press)
+    page.wait_for_function("id => document.querySelector('#case')?.dataset.case !== id", arg=before)
+    page.wait_for_timeout(320)
+
+
+def test_a_dozen_cases_by_keyboard_alone(visit):
+    questions = [*desk_world.BINARY, desk_world.EVERY_KIND[1], {**desk_world.SEVERITY}]
+    world = desk_world.build(
+        [(f"question {i}", f"answer {i}") for i in range(12)], questions=questions
+    )
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    boxes = set()
+    for number in range(12):
+        before = case_id(page)
+        boxes.add(str(page.locator(".action-bar").bounding_box()))
+        if number == 0:  # keys are dead right after a swap; the first page is no swap
+            page.keyboard.press("j")
+            assert visitor.focused() == "LI"
+            page.keyboard.press("r")
+            expect(page.locator("#policy")).to_be_visible()
+            page.keyboard.press("Escape")
+            expect(page.locator("#policy")).to_be_hidden()
+        page.keyboard.press("x" if number % 3 == 0 else "a")
+        page.keyboard.press("2")
+        page.keyboard.press("4")
+        if number == 5:
+            page.keyboard.press("n")
+            page.keyboard.type("12 as in a dozen")
+            next_case(page, before, "Control+Enter")
+        else:
+            next_case(page, before, "Enter")
+        assert visitor.focused() != "BODY"
+        assert page.evaluate("document.activeElement.id") == "case"
+        announced = page.inner_text("#announcer")
+        assert announced == (
+            "No case in hand."
+            if number == 11
+            else f"Case with 2 turns. {10 - number} more waiting."
+        )
+    verdicts = list(Verdict.objects.order_by("created_at"))
+    assert [v.case_id for v in verdicts] == [case.pk for case in world.cases]
+    assert [v.violation for v in verdicts] == [i % 3 == 0 for i in range(12)]
+    assert all(v.answers["cause"] == "advice" and v.answers["severity"] == 4 for v in verdicts)
+    assert [v.note.note for v in verdicts][5] == "12 as in a dozen"
+    assert all(v.is_blind and v.seconds is not None and v.seconds < 60 for v in verdicts)
+    assert len(boxes) == 1
+    assert visitor.complaints == []
+
+
+def test_a_binary_rubric_takes_one_key_a_case_and_a_double_key_does_no_harm(visit):
+    world = desk_world.build([("q", f"a{i}") for i in range(3)], questions=desk_world.BINARY)
+    visitor = visit(world.user)
+    start(visitor, world)
+    before = case_id(visitor.page)
+    visitor.page.keyboard.press("x")
+    visitor.page.keyboard.press("x")  # the same key again, at once
+    visitor.page.wait_for_function(
+        "id => document.querySelector('#case').dataset.case !== id", arg=before
+    )
+    visitor.page.keyboard.press("a")  # within 300 ms of the swap: meant for the case before
+    visitor.page.wait_for_timeout(500)
+    assert Verdict.objects.count() == 1
+    assert Verdict.objects.get().violation is True
+    assert visitor.complaints == []
+
+
+def test_the_desk_works_without_a_script(visit):
+    quoted = "take ibuprofen"
+    world = desk_world.build([("ibuprofen?", f"Yes, {quoted} now."), ("two", "2")])
+    visitor = visit(world.user, java_script_enabled=False)
+    page = visitor.page
+    visitor.open(reverse("review:queue_list", args=[world.project.slug]))
+    page.get_by_role("button", name="Start").click()
+    page.get_by_role("button", name="Submit").click()
+    assert page.locator("#error-violates").inner_text() == "this question needs an answer"
+    page.locator("[name=q-violates][value=true]").check()
+    page.locator("[name=q-cause][value=advice]").check()
+    page.locator("[name=q-where]").fill("not in the text")
+    page.locator("[name=q-people]").fill("2")
+    page.get_by_role("button", name="Submit").click()
+    assert "not in the conversation" in page.locator("#error-where").inner_text()
+    assert page.locator("[name=q-violates][value=true]").is_checked()
+    assert page.locator("[name=q-people]").input_value() == "2"
+    page.locator("[name=q-where]").fill(quoted)
+    page.get_by_role("button", name="Submit").click()
+    verdict = Verdict.objects.get()
+    assert verdict.answers == {"violates": True, "cause": "advice", "people": 2}
+    assert verdict.note.texts == {
+        "where": [{"part": "output", "start": 5, "end": 5 + len(quoted), "quote": quoted}]
+    }
+    page.get_by_role("button", name="Skip").click()  # a popover: no script needed
+    page.get_by_label("I cannot judge this").check()
+    page.get_by_role("button", name="Skip this case").click()
+    assert Skip.objects.get().reason == "I cannot judge this"
+    expect(page.get_by_role("heading", name="All done")).to_be_visible()
+    page.get_by_role("button", name="Show evidence").click()
+    expect(page.get_by_text("refusal_gap")).to_be_visible()
+    page.locator("[name=q-violates][value=false]").check()
+    page.get_by_role("button", name="Save the change").click()
+    assert Verdict.objects.get(supersedes=verdict).is_blind is False
+
+
+def test_giving_a_case_back_frees_it(visit):
+    world = desk_world.build([("one", "1")])
+    visitor = visit(world.user)
+    start(visitor, world)
+    visitor.page.get_by_role("button", name="Give back").click()
+    visitor.page.wait_for_url("**/queues/")
+    assert Slot.objects.get().reviewer is None
+
+
+def test_nothing_of_the_machine_is_in_the_page_before_the_verdict(visit):
+    world = desk_world.build(
+        [("one", "1"), ("two", "2")], external_id="", questions=desk_world.BINARY
+    )
+    Case.objects.filter(pk=world.cases[0].pk).update(kind=Case.Kind.GOLD)
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    html = page.content()
+    for secret in (
+        "0.987",
+        "0.4321",
+        "refusal_gap",
+        "typicality",
+        "req-0000",
+        "gold",
+        "sampled",
+        "Tier",
+    ):
+        assert secret not in html
+    next_case(page, case_id(page), "x")
+    page.keyboard.press("v")
+    page.wait_for_selector(".evidence")
+    assert "refusal_gap" in page.inner_text(".evidence")
+    assert EvidenceReveal.objects.count() == 1
+    page.keyboard.press("a")
+    page.wait_for_url("**/review/")
+    first, changed = Verdict.objects.order_by("created_at")
+    assert (first.violation, first.is_blind) == (True, True)
+    assert (changed.violation, changed.is_blind, changed.supersedes) == (False, False, first)
+    assert visitor.complaints == []
+
+
+def test_a_case_that_another_took_keeps_what_was_typed(visit):
+    world = desk_world.build([("one", "1")], questions=desk_world.BINARY)
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    page.keyboard.press("n")
+    page.keyboard.type("a long thought")
+    other = desk_world.User.objects.create_user("other@example.org", desk_world.PASSWORD)
+    Slot.objects.update(reviewer=other, token="0b1e4f3c-0000-4000-8000-000000000000")
+    page.keyboard.press("Escape")
+    page.keyboard.press("x")
+    expect(page.locator("#case-alert")).to_contain_text("not yours any more")
+    assert page.input_value("#note") == "a long thought"
+    assert page.locator("[name=q-violates][value=true]").is_checked()
+    assert Verdict.objects.count() == 0
+    assert visitor.complaints == []
+
+
+def test_an_expired_lease_is_taken_up_again_by_submitting(visit):
+    world = desk_world.build([("one", "1")], questions=desk_world.BINARY)
+    visitor = visit(world.user)
+    start(visitor, world)
+    Slot.objects.update(lease_expires_at=desk_world.NOW)
+    next_case(visitor.page, case_id(visitor.page), "x")
+    assert Verdict.objects.get().violation is True
+
+
+def test_answers_survive_being_offline_and_a_reload(visit):
+    world = desk_world.build([("secret words", "1")])
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    page.keyboard.press("1")
+    page.keyboard.press("2")
+    page.locator("[name=q-where]").fill("[input 0-6] secret")
+    page.locator("#note").fill("half a note")
+    page.keyboard.press("Escape")
+    visitor.context.set_offline(True)
+    page.keyboard.press("Enter")
+    expect(page.locator("#case-alert")).to_contain_text("cannot be reached")
+    assert page.input_value("#note") == "half a note"
+    visitor.context.set_offline(False)
+    stored = page.evaluate("Object.values(sessionStorage).join()")
+    assert "secret" not in stored
+    page.reload()
+    assert page.input_value("#note") == "half a note"
+    assert page.input_value("[name=q-where]") == "[input 0-6]"
+    before = case_id(page)
+    page.locator("#case").focus()
+    next_case(page, before, "Enter")
+    assert Verdict.objects.get().note.texts["where"][0]["quote"] == "secret"
+    assert page.evaluate("Object.keys(sessionStorage).filter(k => k.includes('draft')).length") == 0
+
+
+def test_a_selected_passage_becomes_a_line_with_raw_offsets(visit):
+    text = "safe\u202e words \U0001f600 then the harmful part, שלום"
+    world = desk_world.build([("q", text)])
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    page.evaluate(
+        """() => {
+          const block = document.querySelector('.output .block');
+          const last = block.lastChild;
+          const range = new Range();
+          range.setStart(last, last.data.indexOf('the harmful'));
+          range.setEnd(last, last.data.indexOf(','));
+          getSelection().removeAllRanges();
+          getSelection().addRange(range);
+        }"""
+    )
+    for _ in range(6):
+        page.keyboard.press("ArrowDown")
+    page.keyboard.press("1")
+    begin = text.index("the harmful")
+    end = text.index(",")
+    assert page.input_value("[name=q-where]") == f"[output {begin}-{end}] the harmful part"
+    painted = page.evaluate("[...CSS.highlights.get('passages')].map(r => r.toString())")
+    assert painted == ["the harmful part"]
+
+
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<svg onload=alert(1)>",
+    "<svg><script>alert(1)</script></svg>",
+    "<div hx-get='/accounts/logout/' hx-trigger='load'>x</div>",
+    "<div data-hx-get='/accounts/logout/' data-hx-trigger='load'>x</div>",
+    "<form hx-post='/theme' hx-trigger='load'><input name=theme value=dark></form>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "javascript:alert(1)",
+    "<iframe srcdoc='<script>parent.alert(1)</script>'></iframe>",
+    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
+    "</textarea><script>alert(1)</script>",
+    '"><script>alert(1)</script>',
+    "'\" autofocus onfocus=alert(1) x='",
+    "{{ 7|add:7 }}{% debug %}",
+    "</p></li></ol></section><h1>Submit</h1>",
+    "![x](http://attacker.example/x.png)",
+    "<img src=http://attacker.example/y.png>",
+    "<link rel=stylesheet href=http://attacker.example/z.css>",
+    "<meta http-equiv=refresh content='0;url=http://attacker.example/'>",
+    "<style>@import 'http://attacker.example/s.css'</style>",
+    "<base href=http://attacker.example/>",
+    "<hx-partial hx-target='#announcer'>owned</hx-partial>",
+    "<template hx type=partial hx-target='#announcer'>owned</template>",
+]
+
+
+def test_hostile_text_stays_text_everywhere(visit):
+    attack = "\n".join(ATTACKS)
+    parts = [{"type": "text", "text": attack}]
+    world = desk_world.build(
+        [
+            (attack, attack),
+            ([{"role": "<img src=x onerror=alert(1)>", "content": parts}], attack),
+        ],
+        questions=desk_world.BINARY,
+        external_id='"><script>alert(1)</script>',
+    )
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    assert page.locator(".output .block").first.inner_text().count("<script>") >= 1
+    page.locator("#note").fill("</textarea><script>alert(1)</script>")
+    page.keyboard.press("Escape")
+    next_case(page, case_id(page), "x")  # the second arrives as a swapped fragment
+    page.wait_for_timeout(300)
+    assert page.inner_text("#announcer") == "Case with 2 turns. 0 more waiting."
+    for attribute in ("hx-get", "data-hx-get"):
+        assert page.locator(f"[{attribute}]").count() == 0
+    page.keyboard.press("v")
+    page.wait_for_selector(".evidence")
+    page.wait_for_timeout(300)
+    assert "<script>" in page.inner_text(".evidence")
+    assert visitor.dialogs == []
+    assert visitor.foreign == []
+    assert visitor.complaints == []
+
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+
+def test_images_come_on_request_only_and_only_to_who_may_see_the_case(visit, client):
+    image = {"type": "image", "media_type": "image/png", "data": base64.b64encode(PNG).decode()}
+    fake = {**image, "data": base64.b64encode(b"<svg onload=alert(1)>").decode()}
+    content = [{"role": "user", "content": [{"type": "text", "text": "see"}, image, fake]}]
+    world = desk_world.build([(content, "1")])
+    url = reverse("review:evidence_image", args=[world.project.slug, world.cases[0].pk, 1])
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    assert page.locator(".picture[open]").count() == 0
+    with page.expect_response(f"**{url}") as answer:
+        page.keyboard.press("b")
+    headers = answer.value.headers
+    assert answer.value.body() == PNG
+    assert headers["content-type"] == "image/png"
+    assert headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert page.locator("img[src^='data:']").count() == 0
+    assert client.get(url.replace("/1", "/2")).status_code == 404  # not what it says it is
+    assert client.get(url.replace("/1", "/9")).status_code == 404
+    colleague = desk_world.User.objects.create_user("c@example.org", desk_world.PASSWORD)
+    desk_world.Membership.objects.create(
+        project=world.project, user=colleague, role=desk_world.Role.REVIEWER
+    )
+    client.force_login(colleague)
+    assert client.get(url).status_code == 404
+
+
+def test_a_megabyte_in_one_line_is_soon_interactive(visit):
+    world = desk_world.build([("q", "x\u202e" * 500_000)], questions=desk_world.BINARY)
+    visitor = visit(world.user)
+    start(visitor, world)
+    page = visitor.page
+    page.locator(".output .fold summary").click()
+    assert visitor.overflow() == 0
+    next_case(page, case_id(page), "x")
+    assert Verdict.objects.count() == 1
+
+
+def pages_of(world, visitor):
+    """Each page and state of the reviewer, named."""
+    page = visitor.page
+    slug = world.project.slug
+    yield "queues", lambda: visitor.open(reverse("review:queue_list", args=[slug]))
+    yield "start", lambda: visitor.open(desk_url(world))
+
+    def claim():
+        page.keyboard.press("Enter")
+        page.wait_for_selector(CASE)
+
+    yield "case", claim
+
+    def refuse():
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#case-alert .notice")
+
+    yield "refused", refuse
+
+    def press(key, selector):
+        page.keyboard.press(key)
+        page.wait_for_selector(selector)
+
+    yield "policy", lambda: press("r", "#policy:popover-open")
+    yield "shortcuts", lambda: (page.keyboard.press("Escape"), press("?", "dialog[open]"))
+    yield "skip", lambda: (page.keyboard.press("Escape"), press("s", "#skip:popover-open"))
+
+    def submit():
+        page.keyboard.press("Escape")
+        before = case_id(page)
+        page.locator("[name=q-violates][value=true]").check()
+        page.locator("[name=q-cause][value=advice]").check()
+        next_case(page, before, "Control+Enter")
+
+    yield "next", submit
+    yield "verdict", lambda: press("z", "[data-reveal]")
+    yield "evidence", lambda: press("v", ".evidence")
+    yield "missing", lambda: visitor.open(f"/p/{slug}/queues/none/review/")
+    yield "home", lambda: visitor.open("/accounts/password/change/")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_is_accessible(visit, scheme):
+    conversation = [
+        {"role": "system", "content": "be kind\n" * 12},
+        {"role": "user", "content": "hidden \u202e words\n\n" + "line\n\n" * 90},
+    ]
+    world = desk_world.build([(conversation, "fine"), ("q", "a"), ("q", "b")])
+    visitor = visit(world.user, color_scheme=scheme)
+    for name, go in pages_of(world, visitor):
+        go()
+        assert visitor.axe() == [], name
+    assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("width", [320, 640, 1024])
+def test_no_page_scrolls_sideways(visit, width):
+    word = "W" * 400
+    world = desk_world.build(
+        [([{"role": "r" * 60, "content": word}], word), ("q", word), ("q", "b")]
+    )
+    visitor = visit(world.user, viewport={"width": width, "height": 800})
+    for name, go in pages_of(world, visitor):
+        go()
+        assert visitor.overflow() == 0, name
+
+
+def test_tab_reaches_everything_and_never_gets_lost(visit):
+    world = desk_world.build([("q", "a")])
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    seen = []
+    for _ in itertools.repeat(None, 60):
+        page.keyboard.press("Tab")
+        what = page.evaluate(
+            "(e => e === document.body ? 'BODY' : e.name || e.id || e.textContent.trim())"
+            "(document.activeElement)"
+        )
+        if what == "BODY" or (seen and what == seen[0]):
+            break
+        seen.append(what)
+    text = "\n".join(seen)
+    for wanted in (
+        "Skip to content",
+        "q-violates",
+        "q-where",
+        "note",
+        "Submit",
+        "Give back",
+        "Account",
+    ):
+        assert wanted in text
+
+
+def test_shortcuts_can_be_switched_off_and_do_not_fire_while_typing(visit):
+    world = desk_world.build([("q", "a")], questions=desk_world.BINARY)
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    page.keyboard.press("n")
+    page.keyboard.type("xaxs1")
+    assert page.input_value("#note") == "xaxs1"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.get_by_label("Single-key shortcuts on").uncheck()
+    page.keyboard.press("Escape")
+    page.keyboard.press("x")
+    page.wait_for_timeout(300)
+    assert Verdict.objects.count() == 0
+    assert not page.locator("[name=q-violates][value=true]").is_checked()
+
+
+def test_the_theme_switch_holds_at_once_and_after_a_reload(visit):
+    world = desk_world.build([("q", "a")])
+    visitor = visit(world.user, color_scheme="light")
+    page = visitor.page
+    visitor.open(desk_url(world))
+    page.get_by_role("button", name="Account").click()
+    with page.expect_response("**/theme"):
+        page.get_by_role("button", name="Dark").click()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    page.reload()
+    assert page.get_attribute("html", "data-theme") == "dark"
+    assert visitor.complaints == []
+
+
+def test_the_checks_of_this_file_can_fail(visit):
+    visitor = visit()
+    visitor.open("/accounts/login/")
+    assert visitor.axe() == []
+    visitor.page.evaluate("document.querySelector('main').append(document.createElement('img'))")
+    assert any("image-alt" in one for one in visitor.axe())
+    visitor.page.evaluate("() => { try { document.body.innerHTML = '<b>x</b>' } catch {} }")
+    visitor.page.evaluate("document.body.setAttribute('style', 'width: 3000px')")
+    visitor.page.wait_for_timeout(200)
+    assert any("report" in one for one in visitor.complaints)
