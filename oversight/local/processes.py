@@ -23,14 +23,6 @@ class Account:
     gid: int
 
 
-def die_with_parent(parent: int, number: int) -> None:
-    """Have the kernel signal this process when its parent dies (Linux; elsewhere nothing)."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)  # the parent died before the call
-
-
 def start(
     command: Sequence[str],
     *,

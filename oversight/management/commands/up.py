@@ -85,7 +85,7 @@ class Command(BaseCommand):
         beat_state = str(supervisor.places.data / "beat-schedule")
         celery = ("celery", "-A", "oversight.celery:app")
         return [
-            Program("web", ("serve", "--host", host, "--port", port, "--processes", workers)),
+            Program("web", ("serve", "--host", host, "--port", port, "--workers", workers)),
             Program(
                 "worker",
                 (
