@@ -18,7 +18,6 @@ FLOORS: dict[str, tuple[str, ...]] = {
     "oversight.lib": (),
     "oversight.local": ("oversight.lib",),
     "oversight.web": ("oversight.lib", "oversight.local"),
-    "oversight.web": ("oversight.lib", "oversight.local"),
     "scoring.core": (),
     "oversight.tenancy": ("oversight.lib", "oversight.audit"),
     "oversight.audit": ("oversight.lib", "oversight.tenancy"),
