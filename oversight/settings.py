@@ -6,6 +6,7 @@ children; on several machines the operator does.
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import environ
@@ -37,7 +38,9 @@ def _secret_key() -> str:
     path = DATA_DIR / "secret_key"
     if path.exists():
         return path.read_text().strip()
-    if "DATABASE_URL" in os.environ and "OVERSIGHT_DATA" not in os.environ:
+    # `up` gives its children the data folder, so that one machine needs no more than that.
+    is_up = sys.argv[1:2] == ["up"]
+    if "DATABASE_URL" in os.environ and "OVERSIGHT_DATA" not in os.environ and not is_up:
         raise ImproperlyConfigured(
             "OVERSIGHT_SECRET_KEY is not set: every node of one installation must share it"
         )

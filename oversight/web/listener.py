@@ -30,14 +30,20 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"port {port} of {host} is taken by another program") from error
+            raise PortTaken(f"port {port} of {host} is taken by another program: choose another") from error
+        if isinstance(error, PermissionError):
+            raise PermissionError(f"port {port} of {host} is not ours to take") from error
         raise
     return listener
 
 
 def address(listener: socket.socket) -> str:
-    """Where a browser on this machine finds it, as a URL."""
-    host, port = listener.getsockname()[:2]
-    if host in ("0.0.0.0", "::"):  # noqa: S104  read, not bound
+    """Where a browser on this machine finds it."""
+    return url(*listener.getsockname()[:2])
+
+
+def url(host: str, port: int) -> str:
+    """The address of a host and port that somebody listens on, as a browser takes it."""
+    if host in ("0.0.0.0", "::", ""):  # noqa: S104  read, not bound
         host = "127.0.0.1"
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
