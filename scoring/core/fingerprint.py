@@ -48,7 +48,7 @@ class FingerprintSpec:
     seed: of the random projections.
     max_tokens: longer sequences are thinned to at most this many evenly spaced tokens, the last
         included, so that the cost of an extraction has a bound: the default keeps 12 layers of
-        width 768 well under 2 ms.
+        width 768 under 2 ms.
     """
 
     layers: tuple[tuple[str, int], ...]

@@ -80,9 +80,9 @@ def trimmed(
     """The baseline (n, d) without what does not belong to it, its order kept.
 
     Twice, fit and drop the most anomalous 10 %; then fit to that core and take back all records
-    within 8 spreads of its median. The trims alone cost a clean baseline its tails (TPR at 1 %
-    false positives .62 -> .57 on six public sets, with the last step .64), and on a contaminated
-    one the last step costs nothing (.44 untrimmed, .54 trimmed, .57 taken back).
+    within 8 spreads of its median. The trims alone cost a clean baseline its tails: TPR at 1 %
+    false positives on six public sets is .62 untrimmed, .57 trimmed, .62 with the last step. On a
+    contaminated baseline it is .44, .55 and .57 (benchmarks/engine_detection.py).
 
     score_with: fits to records and returns a scoring function.
     Returns x itself where a core of fewer than `minimum` records would be left.

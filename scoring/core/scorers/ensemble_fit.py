@@ -32,6 +32,8 @@ from scoring.core.state import ScorerState
 CALIBRATION_SHARE = 0.4
 MIN_CALIBRATION = 300  # 299 support a false-alarm rate of 1 %
 INTERVAL_POINTS = 1025
+# Whatever the profile: fitting may take its time, and one detector alone trims tails it dislikes.
+TRIM_WITH = ("mahalanobis", "isolation_forest", "knn")
 Violations = Mapping[str, NDArray[np.float32]]
 
 
@@ -143,13 +145,10 @@ def _fit_model(
     weights = group_weights(settings, with_violations=n_violations >= MIN_VIOLATIONS)
     if not weights:
         return
-    unsupervised = [name for name in weights if name != "contrastive"] or ["mahalanobis"]
     if settings["trim"]:
         x = trimmed(
             x,
-            lambda rows: mean_score(
-                [_fit_detector(name, rows, rng) for name in unsupervised], rows
-            ),
+            lambda rows: mean_score([_fit_detector(name, rows, rng) for name in TRIM_WITH], rows),
         )
     prefix, entries = f"model/{len(draft.models)}", []
     for name, weight in weights.items():
