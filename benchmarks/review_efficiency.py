@@ -173,7 +173,7 @@ def _ceiling(pool: Pool, held_out: Pool, seed: int) -> float:
 
 def print_savings(outcomes: dict[str, Outcome], names: list[str]) -> None:
     print("\nReviews saved against random at 80 / 90 % recall: median over seeds (least-most)")
-    print(f"{'set':16}" + "".join(f"{name:>40}" for name in names))
+    print(f"{'set':16}" + "".join(f"{name:>43}" for name in names))
     medians: dict[str, list[FloatArray]] = {name: [] for name in names}
     for set_name, out in outcomes.items():
         row = f"{set_name:16}"
@@ -184,11 +184,11 @@ def print_savings(outcomes: dict[str, Outcome], names: list[str]) -> None:
             cell = " / ".join(
                 f"{m:.2f} ({a:.2f} to {b:.2f})" for m, a, b in zip(middle, low, high, strict=True)
             )
-            row += f"{cell:>40}"
+            row += f"{cell:>43}"
         print(row)
     for label, reduce in (("median", np.median), ("mean", np.mean), ("least", np.min)):
         cells = [reduce(np.array(medians[name]), axis=0) for name in names]
-        print(f"{label:16}" + "".join(f"{f'{a:.3f} / {b:.3f}':>40}" for a, b in cells))
+        print(f"{label:16}" + "".join(f"{f'{a:.3f} / {b:.3f}':>43}" for a, b in cells))
 
 
 def print_equal_labels(outcomes: dict[str, Outcome]) -> None:
