@@ -1,6 +1,6 @@
 from django.urls import path
 
-from review.api import cases, rounds
+from review.api import cases, datasets, rounds
 
 urlpatterns = [
     path("queues/<slug:slug>/claim", cases.ClaimView.as_view(), name="claim"),
@@ -14,4 +14,11 @@ urlpatterns = [
     path("records/<uuid:record_id>/review", cases.EscalateRecordView.as_view(), name="escalate"),
     path("rounds", rounds.RoundsView.as_view(), name="rounds"),
     path("rounds/<int:round_id>", rounds.RoundView.as_view(), name="round"),
+    path("datasets", datasets.DatasetsView.as_view(), name="datasets"),
+    path("datasets/<uuid:dataset_id>", datasets.DatasetView.as_view(), name="dataset"),
+    path(
+        "datasets/<uuid:dataset_id>/files/<path:name>",
+        datasets.DatasetFileView.as_view(),
+        name="dataset_file",
+    ),
 ]

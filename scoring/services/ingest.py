@@ -5,6 +5,7 @@ before anybody is told "accepted". A bad record is answered with its errors and 
 siblings. The identity of a record is its id (scoring/ids.py), so a retry meets its own row.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -84,8 +85,8 @@ def ingest(actor: Actor, *, slices: Sequence[bytes]) -> Outcome:
         partitions.ensure(i.occurred_at for i in fresh if i.occurred_at)
         _store(actor, fresh)
     _repeat_first_of_twins(batch)
-    counts = [sum(i.status == s for i in batch) for s in ("accepted", "duplicate", "rejected")]
-    return Outcome(*counts, results=batch)
+    counts = Counter(incoming.status for incoming in batch)
+    return Outcome(counts["accepted"], counts["duplicate"], counts["rejected"], batch)
 
 
 def _decode(index: int, raw: bytes) -> Incoming:

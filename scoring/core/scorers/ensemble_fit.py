@@ -4,7 +4,7 @@ The window is split: detectors see one part, conformal ranks and scales come fro
 that p-values are valid for records that neither has seen.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from scoring.core.detectors.fitting import (
 )
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
-from scoring.core.detectors.robust import RobustScale, fit_robust_scale, trimmed
+from scoring.core.detectors.robust import RobustScale, fit_robust_scale, mean_score, trimmed
 from scoring.core.scorers import ensemble_v1, rank_v1
 from scoring.core.scorers.batches import join, take, without_fingerprints
 from scoring.core.scorers.contract import BaselineTooSmallError, InvalidBatchError, RecordBatch
@@ -145,7 +145,12 @@ def _fit_model(
         return
     unsupervised = [name for name in weights if name != "contrastive"] or ["mahalanobis"]
     if settings["trim"]:
-        x = trimmed(x, lambda rows: _mean_score(rows, unsupervised, rng))
+        x = trimmed(
+            x,
+            lambda rows: mean_score(
+                [_fit_detector(name, rows, rng) for name in unsupervised], rows
+            ),
+        )
     prefix, entries = f"model/{len(draft.models)}", []
     for name, weight in weights.items():
         detector = _fit_detector(name, x, rng, violations)
@@ -180,22 +185,6 @@ def _fit_detector(
     if name == "isolation_forest":
         return fit_isolation_forest(x, rng=rng)
     return fit_contrastive(x, rng=rng, violations=violations)
-
-
-def _mean_score(
-    x: NDArray[np.float32], names: Sequence[str], rng: np.random.Generator
-) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
-    """Mean squashed score of several detectors fitted to x, as a function."""
-    detectors = [_fit_detector(name, x, rng) for name in names]
-
-    def score(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        total = np.zeros(len(rows))
-        for detector in detectors:
-            values = detector.score(rows)
-            total += fit_robust_scale(values).squashed(values)
-        return total / len(detectors)
-
-    return score
 
 
 def _calibrate(splits: Sequence[_Split], settings: Mapping[str, Any], draft: _Draft) -> None:

@@ -1,0 +1,133 @@
+"""Writing one dataset into a folder: from one snapshot, chunk by chunk, in a fixed order."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from oversight.lib import codec
+from review.datasets import manifest as manifests
+from review.datasets import selection, writers
+from review.datasets.columns import (
+    EVALUATION,
+    EVALUATION_KIND,
+    RAW,
+    TRAIN,
+    Column,
+    columns_of,
+)
+from review.datasets.labels import Labels, label_type, read_forms, settle
+from review.datasets.rows import RowMaker
+from review.datasets.snapshot import CHUNK, Snapshot
+from review.datasets.weights import finished_draw
+from review.models import DatasetVersion, Question
+
+MANIFEST, CARD = "manifest.json", "README.md"
+_ROUND = (
+    "id",
+    "window__number",
+    "stratum",
+    "n_candidates",
+    "budget",
+    "n_selected",
+    "tau",
+    "log_normalizer",
+    "floor_hazard",
+    "posterior_version",
+    "scorer_version__number",
+    "unfinished",
+)
+
+
+def write(
+    dataset: DatasetVersion, snapshot: Snapshot, folder: Path, report: Callable[[int], None]
+) -> dict[str, Any]:
+    """Write all files of a dataset and return its manifest.
+
+    Args:
+        folder: an empty one.
+        report: told the rows read so far, after every chunk; may raise to stop.
+
+    Raises:
+        InvalidInput: the labels of its rubric versions are not comparable.
+    """
+    rounds = list(snapshot.rows(selection.rounds_of(dataset), *_ROUND))
+    draws = {row["id"]: finished_draw(row, row["unfinished"]) for row in rounds}
+    for row in rounds:
+        row["completed_prefix"] = draws[row["id"]].prefix
+    labels = _labels(dataset, snapshot)
+    maker = RowMaker(dataset, labels, draws)
+    columns = columns_of(dataset.kind, labels.type)
+    found, paths = selection.rows_of(dataset)
+    read = snapshot.rows(found, *paths.values())
+    splits = _write_rows(dataset, maker, _named(read, paths), folder, columns, report)
+    facts = [writers.fact_of(folder / path, folder, n) for path, n in splits.values()]
+    writers.write_text(
+        folder / CARD, manifests.card(dataset, snapshot, maker.tally, columns, splits)
+    )
+    facts.append(writers.fact_of(folder / CARD, folder))
+    made = manifests.make(dataset, snapshot, maker.tally, labels, rounds, facts)
+    writers.write_text(folder / MANIFEST, codec.encode(made).decode() + "\n")
+    writers.sync_folder(folder / "data")
+    writers.sync_folder(folder)
+    return made
+
+
+def _labels(dataset: DatasetVersion, snapshot: Snapshot) -> Labels:
+    forms = read_forms(snapshot, dataset.queue, dataset.question)
+    if dataset.kind == RAW:
+        # A verdict stands for itself, with the hashes of its clauses: nothing is pooled.
+        kinds = {form.kind for form in forms.values() if form.question is not None}
+        kind = kinds.pop() if len(kinds) == 1 else Question.Kind.TEXT
+        return Labels(dataset.question, label_type(dataset.question, kind), forms)
+    found, _ = selection.rows_of(dataset)
+    used = found.order_by().values("rubric_version_id").distinct()
+    return settle(
+        forms,
+        dataset.question,
+        [row["rubric_version_id"] for row in snapshot.rows(used, "rubric_version_id")],
+    )
+
+
+def _named(read: Iterator[dict[str, Any]], paths: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for row in read:
+        yield {name: row[path] for name, path in paths.items()}
+
+
+def _write_rows(
+    dataset: DatasetVersion,
+    maker: RowMaker,
+    read: Iterator[dict[str, Any]],
+    folder: Path,
+    columns: tuple[Column, ...],
+    report: Callable[[int], None],
+) -> dict[str, tuple[str, int]]:
+    """One file per split that has rows; returns by split its path and rows."""
+    (folder / "data").mkdir()
+    opened: dict[str, tuple[str, writers.Writer]] = {}
+    done = 0
+    with ExitStack() as stack:
+
+        def writer_of(split: str) -> writers.Writer:
+            if split not in opened:
+                path = f"data/{split}-00000-of-00001.{dataset.format}"
+                writer = writers.open_writer(dataset.format, folder / path, columns)
+                stack.callback(writer.close)
+                opened[split] = path, writer
+            return opened[split][1]
+
+        while chunk := list(islice(read, CHUNK)):
+            rows = maker.make(chunk)
+            for split in (TRAIN, EVALUATION):
+                if part := [row for row in rows if row["split"] == split]:
+                    writer_of(split).write(part)
+            done += len(chunk)
+            report(done)
+        if not opened:  # an empty dataset is a dataset: its header says what it would hold
+            writer_of(EVALUATION if dataset.kind == EVALUATION_KIND else TRAIN)
+    return {
+        split: (opened[split][0], opened[split][1].n_rows)
+        for split in (TRAIN, EVALUATION)
+        if split in opened
+    }

@@ -1,0 +1,47 @@
+"""One moment of the database, read by server-side cursor: memory stays flat however many rows.
+
+The connection is its own, so that the job can report its progress, which writes, meanwhile.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+
+CHUNK = 2_000
+_ISOLATION = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+class Snapshot:
+    """Reads querysets as they stood at the snapshot's first statement."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+        with connection.cursor() as cursor:
+            cursor.execute(_ISOLATION)
+            cursor.execute("SELECT now()")
+            self.taken_at: datetime = cursor.fetchone()[0]
+
+    def rows(self, found: QuerySet[Any], *names: str) -> Iterator[dict[str, Any]]:
+        """The columns `names` (fields, lookups or annotations) of each row, in order."""
+        query = found.values_list(*names).query
+        # A queryset finds its connection by alias, and an alias is shared by the whole thread:
+        # the compiler takes the connection itself.
+        compiler = query.get_compiler(connection=self._connection)
+        for row in compiler.results_iter(chunked_fetch=True, chunk_size=CHUNK, tuple_expected=True):
+            yield dict(zip(names, row, strict=True))
+
+
+@contextmanager
+def take() -> Iterator[Snapshot]:
+    """A snapshot, open while the context lasts."""
+    connection = connections.create_connection("default")
+    connection.set_autocommit(False)
+    try:
+        yield Snapshot(connection)
+    finally:
+        connection.close()
