@@ -4,10 +4,13 @@ import os
 import signal
 import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 from installation import PATIENCE_SECONDS, Installation, wait_for
+
+from oversight.web import listener
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +86,7 @@ def test_after_a_kill_of_the_supervisor_nothing_runs_and_a_new_start_has_everyth
         up.up.wait()
         _, alive = psutil.wait_procs(left, timeout=PATIENCE_SECONDS)
     assert not alive
-    up.start()
+    assert "First login" not in up.start()
     assert_kept(up, sender.acknowledged)
 
 
@@ -103,11 +106,10 @@ def test_a_second_start_says_who_runs_it(up):
     assert up.is_ready()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_is_clean_and_leaves_nothing(up, number):
+def test_a_stop_is_clean_and_leaves_nothing(up):
     before = up.processes()
     assert {process.pid for process in before} > set(up.parts().values())
-    assert up.stop(number) == 0
+    assert up.stop(signal.SIGINT) == 0
     assert not up.processes()
     log = (up.data / "logs" / "postgres.log").read_text()
     assert log.rstrip().endswith("database system is shut down")
@@ -118,8 +120,6 @@ def test_the_first_login_is_shown_once_and_opens_the_door(up):
     email, password = line.split()[-2:]
     assert login_status(up, email, password + "x") == 200  # the form again
     assert login_status(up, email, password) == 302
-    up.stop()
-    assert "First login" not in up.start()
 
 
 def login_status(installation, email, password):
@@ -138,8 +138,30 @@ def login_status(installation, email, password):
     return int(told.stdout)
 
 
-def test_a_taken_port_is_named(up, tmp_path):
-    command = [*up.manage("up"), "--data", str(tmp_path / "data"), "--port", str(up.port)]
-    second = subprocess.run(command, env=up.env, capture_output=True, text=True)
+def test_a_taken_port_is_named(tmp_path):
+    other = Installation(tmp_path / "data")
+    with listener.listen("127.0.0.1", other.port):
+        second = subprocess.run(other.up_command, env=other.env, capture_output=True, text=True)
+    other.end()
     assert second.returncode != 0
-    assert f"port {up.port} of 127.0.0.1 is taken" in second.stderr
+    assert f"port {other.port} of 127.0.0.1 is taken" in second.stderr
+
+
+def test_a_frozen_database_is_answered_by_503_and_recovers_alone(up):
+    frozen = [process for process in up.processes() if process.name() == "postgres"]
+    for process in frozen:
+        process.suspend()
+    try:
+        with ThreadPoolExecutor(60) as clients:
+            asked = [clients.submit(up.request, "/api/v1/records") for _ in range(60)]
+            statuses = [one.result()[0] for one in asked]
+        assert up.request("/healthz")[0] == 200
+        page = up.request("/readyz")
+    finally:
+        for process in frozen:
+            process.resume()
+    assert set(statuses) == {503}
+    assert page[0] == 503
+    assert page[1]["status"] == 503
+    wait_for(up.is_ready, what="the site")
+    assert up.request("/api/v1/records")[0] == 200
