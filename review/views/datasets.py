@@ -11,6 +11,7 @@ from oversight.jobs.selectors import may_cancel
 from oversight.lib import errors, paging
 from oversight.lib.forms import add_errors
 from oversight.tenancy.access import access_project
+from review import rendering
 from review.forms.datasets import DatasetForm
 from review.selectors import datasets as selectors
 from review.selectors.queues import get_queue, queues
@@ -66,6 +67,10 @@ def dataset_detail(request: HttpRequest, project: str, dataset: UUID) -> HttpRes
         "actor": actor,
         "dataset": found,
         "status": status,
+        "models": [
+            rendering.clean_line(f"{model['name']} {model['version']}")
+            for model in (found.manifest or {}).get("models", ())
+        ],
         "job": None if status in ("complete", "withdrawn") else found.job,
         "may_cancel": found.job is not None and may_cancel(actor, found.job),
     }

@@ -25,6 +25,7 @@ from review.models import (
 from review.services import cases, datasets, rounds
 from scoring.core import sampling
 from tests.factories import make_api, make_member, make_project, make_record
+from tests.judging import answers_for, judge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -33,42 +34,6 @@ NEEDED = {
     *("label", "label_rule", "n_verdicts", "agreement", "inclusion_probability", "weight"),
     *("round_id", "policy_version", "rubric_version", "scorer_version"),
 }
-
-
-def answers_for(case, is_violation):
-    told = {}
-    for question in case["rubric"]["questions"]:
-        if question["violation"] if "violation" in question else question["kind"] == "boolean":
-            told[question["key"]] = is_violation
-        elif question["kind"] == "choice":
-            told[question["key"]] = question["options"][0]["value"]
-        elif question["kind"] == "multichoice":
-            told[question["key"]] = []
-        elif question["kind"] == "scale":
-            told[question["key"]] = question["options"]["min"]
-        elif question["required"]:
-            told[question["key"]] = "text"
-    return told
-
-
-def judge(api, queue, n=None, note=""):
-    """Answer the next `n` cases, or all; every third record violates. Returns the verdicts."""
-    given = []
-    while n is None or len(given) < n:
-        answer = api.post(f"queues/{queue.slug}/claim")
-        if answer.status_code == 204:
-            break
-        got = answer.json()
-        number = int(got["case"]["record"]["external_id"].rpartition("-")[2])
-        body = {
-            "claim_token": got["claim"]["token"],
-            "answers": answers_for(got["case"], number % 3 == 0),
-            "note": note,
-        }
-        verdict = api.post(f"cases/{got['case']['id']}/verdicts", body)
-        assert verdict.status_code == 201, verdict.content
-        given.append(verdict.json())
-    return given
 
 
 @pytest.fixture
@@ -305,30 +270,30 @@ def test_erased_evidence_is_withheld(api, owner, queue, send, export):
     assert not datasets.folder_of(dataset).exists()
 
 
-@pytest.mark.parametrize("format", columns.FORMATS)
 @pytest.mark.parametrize("kind", ["raw", "calibration"])
 def test_public_loaders_accept_each_format(
-    api, owner, queue, send, export, tmp_path, monkeypatch, format, kind
+    api, owner, queue, send, export, tmp_path, monkeypatch, kind
 ):
     loader = pytest.importorskip("datasets")
     monkeypatch.setattr(loader.config, "HF_HUB_OFFLINE", True)
     send(60)
     rounds.run(owner, queue=queue, budget=10)
     judge(api, queue)
-    dataset = export(kind, format)
-    loaded = loader.load_dataset(
-        str(datasets.folder_of(dataset)), cache_dir=str(tmp_path / "cache")
-    )
-    facts = {
-        fact["path"].split("/")[1].partition("-")[0]: fact["rows"]
-        for fact in dataset.manifest["files"]
-        if "rows" in fact
-    }
-    assert {name: len(split) for name, split in loaded.items()} == facts
-    train = loaded["train"]
-    assert set(train.column_names) >= NEEDED
-    assert set(train["label"]) <= {0, 1}
-    assert sum(train["weight"]) > 0
+    for format_name in columns.FORMATS:
+        dataset = export(kind, format_name)
+        loaded = loader.load_dataset(
+            str(datasets.folder_of(dataset)), cache_dir=str(tmp_path / "cache" / format_name)
+        )
+        rows_by_split = {
+            fact["path"].split("/")[1].partition("-")[0]: fact["rows"]
+            for fact in dataset.manifest["files"]
+            if "rows" in fact
+        }
+        assert {name: len(split) for name, split in loaded.items()} == rows_by_split
+        train = loaded["train"]
+        assert set(train.column_names) >= NEEDED
+        assert set(train["label"]) <= {0, 1}
+        assert sum(train["weight"]) > 0
 
 
 def test_checksums_and_streams(api, owner, queue, send, export):

@@ -1,4 +1,4 @@
-"""`manage.py export --project SLUG --kind KIND --format FORMAT --out DIR`: a dataset into a folder."""
+"""`manage.py export`: build a dataset and copy its files into a folder."""
 
 import shutil
 import time
