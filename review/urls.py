@@ -3,7 +3,7 @@
 from django.urls import path
 
 from review import rule_urls
-from review.views import desk, evidence, queues
+from review.views import datasets, desk, evidence, queues
 
 app_name = "review"
 
@@ -18,4 +18,8 @@ urlpatterns = [
     path("cases/<uuid:case>/images/<int:index>", evidence.image, name="evidence_image"),
     path("verdicts/<uuid:verdict>/", evidence.verdict, name="verdict"),
     path("verdicts/<uuid:verdict>/evidence", evidence.reveal, name="reveal"),
+    path("datasets/", datasets.dataset_list, name="dataset_list"),
+    path("datasets/new", datasets.dataset_new, name="dataset_new"),
+    path("datasets/<uuid:dataset>/", datasets.dataset_detail, name="dataset_detail"),
+    path("datasets/<uuid:dataset>/files/<path:name>", datasets.dataset_file, name="dataset_file"),
 ]

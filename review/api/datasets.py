@@ -1,10 +1,8 @@
 """`/api/v1/datasets`: asking for an export, its manifest, its files."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -17,7 +15,6 @@ from oversight.jobs.api import JobSerializer, accepted
 from oversight.lib import paging
 from review.api.versions import PAGING, valid
 from review.datasets.columns import LABEL_RULES, SPLITS
-from review.models import DatasetVersion
 from review.selectors import datasets as selectors
 from review.selectors import queues
 from review.services import datasets as services
@@ -76,8 +73,8 @@ class DatasetsView(APIView):
         found, following = paging.page(
             selectors.datasets(request.user),
             request.query_params,
-            after=_after,
-            key=lambda row: [row.created_at.isoformat(), str(row.pk)],
+            after=selectors.datasets_after,
+            key=selectors.key_of,
         )
         return Response(
             {"results": [selectors.as_summary(row) for row in found], "next": following}
@@ -108,19 +105,4 @@ class DatasetFileView(APIView):
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
     def get(self, request: Request, dataset_id: UUID, name: str) -> FileResponse:
-        return file_response(selectors.get_file(request.user, dataset_id, name))
-
-
-def _after(rows: "QuerySet[DatasetVersion]", key: list[Any]) -> "QuerySet[DatasetVersion]":
-    moment, dataset_id = datetime.fromisoformat(key[0]), UUID(key[1])
-    return rows.filter(created_at__lte=moment).exclude(created_at=moment, pk__gte=dataset_id)
-
-
-def file_response(found: selectors.DatasetFile) -> FileResponse:
-    """The file as a download, streamed from the disk."""
-    return FileResponse(
-        found.path.open("rb"),
-        as_attachment=True,
-        filename=found.download_name,
-        content_type=found.content_type,
-    )
+        return selectors.get_file(request.user, dataset_id, name).as_response()

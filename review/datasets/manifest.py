@@ -59,7 +59,7 @@ def make(
         "snapshot_at": rfc3339(snapshot.taken_at),
         "counts": {
             "rows": tally.n_rows,
-            "labels": {name or "unknown": n for name, n in sorted(tally.labels.items())},
+            "labels": dict(sorted(tally.labels.items())),
             "strata": dict(sorted(tally.strata.items())),
             "beyond_prefix": tally.beyond_prefix,
             "drawn_and_certain": tally.certain_too,
