@@ -7,12 +7,12 @@ from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from oversight.tenancy.authentication import ActorRequest
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.jobs.api import JobSerializer, accepted
 from oversight.lib import paging
+from oversight.tenancy.authentication import ActorRequest
 from review.api.versions import PAGING, valid
 from review.datasets.columns import LABEL_RULES, SPLITS
 from review.selectors import datasets as selectors
