@@ -1,8 +1,8 @@
 """A small client of the API: standard library only, one file to copy.
 
-    client = Client("http://127.0.0.1:8000", "ov_…")
-    for result in client.send(records):
-        print(result["status"], result["score"])
+client = Client("http://127.0.0.1:8000", "ov_…")
+for result in client.send(records):
+    print(result["status"], result["score"])
 """
 
 import gzip

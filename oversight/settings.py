@@ -6,6 +6,7 @@ children; on several machines the operator does.
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import environ
@@ -25,9 +26,9 @@ def _running_addresses() -> dict[str, str]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-if "DATABASE_URL" not in os.environ:
-    for _name, _address in _running_addresses().items():
-        os.environ.setdefault(_name, _address)
+# Not put into the environment: `up` itself reads these settings, and must not mistake what an
+# earlier run has left for servers that somebody else runs.
+_addresses = _running_addresses()
 
 
 def _secret_key() -> str:
@@ -37,7 +38,9 @@ def _secret_key() -> str:
     path = DATA_DIR / "secret_key"
     if path.exists():
         return path.read_text().strip()
-    if "DATABASE_URL" in os.environ and "OVERSIGHT_DATA" not in os.environ:
+    # `up` gives its children the data folder, so that one machine needs no more than that.
+    is_up = sys.argv[1:2] == ["up"]
+    if "DATABASE_URL" in os.environ and "OVERSIGHT_DATA" not in os.environ and not is_up:
         raise ImproperlyConfigured(
             "OVERSIGHT_SECRET_KEY is not set: every node of one installation must share it"
         )
@@ -118,7 +121,7 @@ TEMPLATES = [
 # Storage ---------------------------------------------------------------------------------------
 DATABASES = {
     "default": {
-        **env.db("DATABASE_URL", default="postgres:///oversight"),
+        **env.db("DATABASE_URL", default=_addresses.get("DATABASE_URL", "postgres:///oversight")),
         "ENGINE": "oversight.lib.postgres",
         "CONN_MAX_AGE": env.int("OVERSIGHT_CONN_MAX_AGE_SECONDS", default=600),
         "CONN_HEALTH_CHECKS": True,
@@ -128,12 +131,11 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REQUEST_DEADLINE_SECONDS = env.float("OVERSIGHT_REQUEST_DEADLINE_SECONDS", default=4.5)
-# Web processes set this below the deadline, so that a slow query is cancelled by the server and
+# Requests alone have it: below the deadline, so that a slow query is cancelled by the server, and
 # only a server that cannot even do that counts as frozen.
-if _timeout := env.int("OVERSIGHT_STATEMENT_TIMEOUT_MS", default=0):
-    DATABASES["default"].setdefault("OPTIONS", {})["options"] = f"-c statement_timeout={_timeout}"
+DATABASE_STATEMENT_TIMEOUT_MS = env.int("OVERSIGHT_STATEMENT_TIMEOUT_MS", default=4_000)
 
-REDIS_URL = env("REDIS_URL", default="redis://127.0.0.1:6379/0")
+REDIS_URL = env("REDIS_URL", default=_addresses.get("REDIS_URL", "redis://127.0.0.1:6379/0"))
 # Rate limits of the login live here; correctness never does. A database cache keeps logins
 # possible, and limited, while the broker is away.
 CACHES = {

@@ -1,12 +1,12 @@
 """All addresses of the application."""
 
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from oversight import home, pages, theme
 from oversight.jobs.api import JobView
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("", include("scoring.api.urls")),
     path("", include("review.api.rule_urls")),
     path("", include("review.api.urls")),

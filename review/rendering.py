@@ -25,11 +25,13 @@ MAX_TOKENS = 2_000
 _MAX_NAMED = 3
 _FOLDED_ROLES = {"tool", "function", "system", "developer"}
 
-_INVISIBLE = re.compile(
+_INVISIBLE_CLASS = (
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
     "\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff0-\ufffb"
-    "\U000e0000-\U000e0fff]+"
+    "\U000e0000-\U000e0fff]"
 )
+_INVISIBLE = re.compile(_INVISIBLE_CLASS)
+_INVISIBLE_RUN = re.compile(_INVISIBLE_CLASS + "+")
 _ABBREVIATIONS = {
     0x061C: "ALM", 0x200B: "ZWSP", 0x200E: "LRM", 0x200F: "RLM", 0x2028: "LS", 0x2029: "PS",
     0x202A: "LRE", 0x202B: "RLE", 0x202C: "PDF", 0x202D: "LRO", 0x202E: "RLO", 0x2060: "WJ",
@@ -256,9 +258,9 @@ def _cut_point(text: str) -> int:
 
 
 def _segments(text: str, tally: _Tally) -> Iterator[Segment]:
-    tally.characters.update("".join(_INVISIBLE.findall(text)))
+    tally.characters.update("".join(_INVISIBLE_RUN.findall(text)))
     end = 0
-    for match in islice(_INVISIBLE.finditer(text), MAX_TOKENS - tally.tokens):
+    for match in islice(_INVISIBLE_RUN.finditer(text), MAX_TOKENS - tally.tokens):
         run = match.group()
         tally.tokens += 1
         if match.start() > end:
@@ -268,11 +270,7 @@ def _segments(text: str, tally: _Tally) -> Iterator[Segment]:
     if end < len(text):
         # Without a flood of controls there is none left here; with one, each is replaced by one
         # character, so that offsets hold.
-        yield Segment(_INVISIBLE.sub(_replacements, text[end:]))
-
-
-def _replacements(match: re.Match[str]) -> str:
-    return "\N{REPLACEMENT CHARACTER}" * len(match.group())
+        yield Segment(_INVISIBLE.sub("\N{REPLACEMENT CHARACTER}", text[end:]))
 
 
 def _token(run: str) -> str:

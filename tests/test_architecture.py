@@ -17,6 +17,7 @@ SOURCES = sorted(
 FLOORS: dict[str, tuple[str, ...]] = {
     "oversight.lib": (),
     "oversight.local": ("oversight.lib",),
+    "oversight.web": ("oversight.lib", "oversight.local"),
     "scoring.core": (),
     "oversight.tenancy": ("oversight.lib", "oversight.audit"),
     "oversight.audit": ("oversight.lib", "oversight.tenancy"),
@@ -42,6 +43,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "scoring.core",
         "oversight.lib",
         "oversight.local",
+        "oversight.web",
         "oversight.tenancy",
         "oversight.audit",
         "oversight.jobs",

@@ -144,9 +144,7 @@ def _fill_conversations(address: str, owner: User | None, say: Callable[[str], N
     now = clock.now()
     made = list(conversations.inferences(now - timedelta(days=2), now))
     with transaction.atomic():
-        project = create_project(
-            slug=CONVERSATIONS, name="Written examples (demo)", owner=owner
-        )
+        project = create_project(slug=CONVERSATIONS, name="Written examples (demo)", owner=owner)
         actor = system_actor(project, "demo")
         queue = equip_project(actor)
         client = _client(actor, address)

@@ -5,12 +5,12 @@ from uuid import UUID
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.jobs import selectors, services
 from oversight.jobs.models import Job
+from oversight.tenancy.authentication import ActorRequest
 
 
 class JobSerializer(serializers.Serializer[Any]):
@@ -26,11 +26,11 @@ class JobView(APIView):
     permissions = {"GET": "jobs:read", "DELETE": "datasets:write"}
 
     @extend_schema(operation_id="jobs_read", responses=JobSerializer)
-    def get(self, request: Request, job_id: UUID) -> Response:
+    def get(self, request: ActorRequest, job_id: UUID) -> Response:
         return Response(selectors.as_answer(selectors.get_job(request.user, job_id)))
 
     @extend_schema(operation_id="jobs_cancel", responses={204: None})
-    def delete(self, request: Request, job_id: UUID) -> Response:
+    def delete(self, request: ActorRequest, job_id: UUID) -> Response:
         services.cancel(request.user, selectors.get_job(request.user, job_id))
         return Response(status=204)
 

@@ -24,10 +24,12 @@ def job_list(request: HttpRequest, project: str) -> HttpResponse:
         after=selectors.jobs_after,
         key=lambda job: [job.created_at.isoformat(), str(job.pk)],
     )
+    query = request.GET.copy()
+    query["cursor"] = following or ""
     context = {
         "actor": actor,
         "jobs": found,
-        "next_url": f"?cursor={following}" if following else "",
+        "next_url": f"?{query.urlencode()}" if following else "",
         "first_url": request.path if request.GET.get("cursor") else "",
     }
     return render(request, "jobs/job_list.html", context)

@@ -68,12 +68,12 @@ def depth_exceeds(text: str, limit: int = MAX_DEPTH) -> bool:
         return False
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(text):
-        token = match.group()
-        if token in "[{":
+        mark = match.group()
+        if mark in "[{":
             depth += 1
             if depth > limit:
                 return True
-        elif token in "]}":
+        elif mark in "]}":
             depth -= 1
     return False
 

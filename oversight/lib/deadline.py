@@ -7,59 +7,18 @@ a request that has computed for long is nearest to its end. Outside requests not
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from oversight.lib import errors
+from oversight.lib.allowance import RECEIVED_AT, current, limited
 from oversight.lib.problems import problem_response
 
 # Seconds between the client's timeout and the server's own: a live server cancels a slow
 # statement first, so whoever hears nothing until later faces a server that is not alive.
 SERVER_FIRST_SECONDS = 0.5
-# The web server puts the monotonic time at which a request had arrived whole under this key.
-RECEIVED_AT = "oversight.received_at"
-
-
-@dataclass(slots=True)
-class Allowance:
-    """What is left to a request: waiting in all, and the longest single wait, in seconds."""
-
-    seconds: float
-    silence_seconds: float
-
-    def next_wait_seconds(self) -> float:
-        return max(0.0, min(self.seconds, self.silence_seconds))
-
-    def spend(self, seconds: float) -> None:
-        self.seconds -= seconds
-
-
-_allowance: ContextVar[Allowance | None] = ContextVar("database_allowance", default=None)
-
-
-def current() -> Allowance | None:
-    """The allowance of the request being served; None outside requests."""
-    return _allowance.get()
-
-
-@contextmanager
-def limited(seconds: float, *, silence_seconds: float | None = None) -> Iterator[Allowance]:
-    """Bound every wait for the database inside the block.
-
-    Args:
-        seconds: waiting in all.
-        silence_seconds: the longest single wait; `seconds` where absent.
-    """
-    allowance = Allowance(seconds, seconds if silence_seconds is None else silence_seconds)
-    token = _allowance.set(allowance)
-    try:
-        yield allowance
-    finally:
-        _allowance.reset(token)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """DRF's parser in front of every JSON body: the strict codec, whatever the charset claims."""
 
+from collections.abc import Mapping
 from typing import IO, Any
 
 from rest_framework.parsers import BaseParser
@@ -17,7 +18,7 @@ class StrictJSONParser(BaseParser):
         self,
         stream: IO[bytes],
         media_type: str | None = None,
-        parser_context: dict[str, Any] | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         request = (parser_context or {})["request"]
         refuse_foreign_charset(request.content_type)

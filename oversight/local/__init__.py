@@ -1,4 +1,4 @@
-"""The embedded servers, the web server's processes, and the supervisor behind `manage.py up`.
+"""The embedded servers and the supervisor behind `manage.py up`.
 
-Nothing here knows Django's models: these modules start, watch and stop processes.
+Nothing here knows Django: these modules find, start, watch and stop processes.
 """

@@ -27,8 +27,8 @@ def die_with_parent(parent: int, number: int) -> None:
     """Have the kernel signal this process when its parent dies (Linux; elsewhere nothing)."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(1)  # the parent died before the call
+    if os.getppid() != parent:
+        os._exit(1)  # it died before the call
 
 
 def start(
@@ -97,8 +97,10 @@ def end_group(pgid: int) -> None:
         os.killpg(pgid, signal.SIGKILL)
 
 
-def wait_until(ready: Callable[[], bool], *, seconds: float, alive: Callable[[], bool]) -> bool:
-    """Wait for `ready`, at most so long, and no longer than the process is `alive`."""
+def wait_until(
+    ready: Callable[[], bool], *, seconds: float, alive: Callable[[], bool] = lambda: True
+) -> bool:
+    """Wait for `ready`, at most so long, and no longer than what it waits for is `alive`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if ready():

@@ -30,6 +30,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ.setdefault("OVERSIGHT_DATA", str(folder / "data"))
     os.environ.setdefault("OVERSIGHT_SECRET_KEY", "only for this test run")
     os.environ.setdefault("OVERSIGHT_PLAIN_STATIC", "1")
+    # A loaded machine is slow, and its tests are about what happens, not when.
+    os.environ.setdefault("OVERSIGHT_REQUEST_DEADLINE_SECONDS", "60")
     # Playwright runs an event loop in the thread that tests use the database from.
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     # Cleanups run last in, first out: the folders go when the servers have stopped.
@@ -41,8 +43,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 def _start_servers(config: pytest.Config, folder: Path) -> None:
     where = places.prepare(folder)
-    if not where.run.is_relative_to(folder):
-        config.add_cleanup(lambda: shutil.rmtree(where.run, ignore_errors=True))
+    config.add_cleanup(lambda: places.remove(where))
     if "DATABASE_URL" not in os.environ:
         postgres = Postgres(where, is_durable=bool(os.environ.get("OVERSIGHT_TEST_DURABLE")))
         config.add_cleanup(postgres.stop)

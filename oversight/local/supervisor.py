@@ -1,210 +1,235 @@
-"""The supervisor behind `manage.py up`: starts parts in order, watches them, stops them in reverse.
+"""The supervisor behind `manage.py up`: starts parts in order, keeps them running, stops them all.
 
-Servers (PostgreSQL, Valkey) and programs (web, worker, beat) that die are started again, with a
-pause that grows; PostgreSQL recovers from its own log. A supervisor that is killed takes its
+A part that dies is started again, with a pause that grows while it keeps dying; PostgreSQL
+recovers from its own log and the others find it again. A supervisor that is killed takes its
 children along by kernel signal, and the next start ends whatever is left (ledger.py).
 """
 
-import fcntl
-import json
 import os
+import select
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO
+from types import FrameType
 
-from oversight.local import processes
+from oversight.local import logs, processes
 from oversight.local.ledger import Ledger
 from oversight.local.places import Places
 from oversight.local.postgres import Postgres
+from oversight.local.programs import Program
 from oversight.local.valkey import Valkey
 
-_LONGEST_PAUSE_SECONDS = 30.0
-_CALM_SECONDS = 60.0  # a part that ran so long starts again without a pause
+CALM_SECONDS = 60.0  # a part that ran so long is started again without a pause
+LONGEST_PAUSE_SECONDS = 30.0
+SERVER_ATTEMPTS = 5  # without its database nothing works, so its failure ends everything
+_TRIM_EVERY_SECONDS = 60.0
+
+Part = Postgres | Valkey | Program
 
 
-class AlreadyRunning(Exception):
-    """Another supervisor holds the data folder; the message says which."""
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A part that is one of our own commands."""
-
-    name: str
-    arguments: Sequence[str]
-    stop_seconds: float = 15.0
+class StopRequested(Exception):
+    """Somebody wants us to end; not an error."""
 
 
 @dataclass(slots=True)
-class _Running:
-    child: subprocess.Popen[bytes]
-    since: float
-    pause: float = 0.5
+class _Watched:
+    part: Part
+    started_at: float
+    failures: int = 0
+    restart_at: float | None = None
 
 
 @dataclass
 class Supervisor:
-    """Runs one installation on this machine."""
+    """Runs the parts of one installation on this machine.
+
+    Use it as a context manager: leaving the block stops everything.
+    """
 
     places: Places
-    base: Path
     say: Callable[[str], None]
-    env: dict[str, str] = field(default_factory=dict)
-    postgres: Postgres | None = None
-    valkey: Valkey | None = None
-    _running: dict[str, _Running] = field(default_factory=dict)
-    _programs: dict[str, Program] = field(default_factory=dict)
-    _stopping: bool = False
-    _lock: IO[str] | None = None
+    _watched: dict[str, _Watched] = field(default_factory=dict)
+    _stop_requests: int = 0
     _began: float = field(default_factory=time.monotonic)
+    _trimmed_at: float = 0.0
 
     def __post_init__(self) -> None:
-        self._ledger = Ledger(self.places.data / "children.json")
+        self._ledger = Ledger(self.places.servers / "children.json")
+        self._wake_r, self._wake_w = os.pipe()
+        for descriptor in (self._wake_r, self._wake_w):
+            os.set_blocking(descriptor, False)
 
-    def lock(self, told: dict[str, str | int]) -> None:
-        """Take the data folder for ourselves.
-
-        Args:
-            told: what a second start is told about us.
-
-        Raises:
-            AlreadyRunning: somebody else has it.
-        """
-        path = self.places.data / "up.lock"
-        self._lock = path.open("a+")
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.seek(0)
-            holder = json.loads(self._lock.read() or "{}")
-            raise AlreadyRunning(
-                f"already running on {self.places.data}: pid {holder.get('pid', '?')}, "
-                f"{holder.get('address', 'address unknown')}"
-            ) from None
-        self._lock.truncate(0)
-        self._lock.write(json.dumps({"pid": os.getpid(), **told}))
-        self._lock.flush()
+    def __enter__(self) -> "Supervisor":
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_stop)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
         for name in self._ledger.end_stale():
-            self.step(f"ended {name}, left over from a start that was killed")
+            self.step(f"ended {name}, left running by a start that was killed")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop_all()
+        signal.set_wakeup_fd(-1)
 
     def step(self, text: str) -> None:
-        self.say(f"[{time.monotonic() - self._began:5.1f} s] {text}")
+        with suppress(BrokenPipeError):
+            self.say(f"[{time.monotonic() - self._began:5.1f} s] {text}")
 
-    def start_servers(self) -> None:
-        """Start what has no address in the environment, and put the addresses there."""
-        if "DATABASE_URL" not in self.env:
-            self.step("starting PostgreSQL")
-            self.postgres = Postgres(self.places)
-            self._start_server("postgres", self.postgres)
-            self.env["DATABASE_URL"] = self.postgres.url
-        if "REDIS_URL" not in self.env:
-            self.step("starting Valkey")
-            self.valkey = Valkey(self.places)
-            self._start_server("valkey", self.valkey)
-            self.env["REDIS_URL"] = self.valkey.url
-
-    def publish_addresses(self) -> None:
-        """Leave the servers' addresses in the data folder for other commands to find."""
-        path = self.places.data / "addresses.json"
-        path.touch(mode=0o600)
-        names = ("DATABASE_URL", "REDIS_URL")
-        path.write_text(json.dumps({name: self.env[name] for name in names}))
-
-    def _start_server(self, name: str, server: Postgres | Valkey) -> None:
-        server.start()
-        assert server.child is not None
-        self._running[name] = _Running(server.child, time.monotonic())
-        self._ledger.add(name, server.child.pid)
-
-    def run_once(self, *arguments: str) -> None:
-        """Run one of our commands to its end.
+    def start(self, name: str, part: Part) -> None:
+        """Start a part and keep it running; a server has answered when this returns.
 
         Raises:
-            RuntimeError: it failed; the message names its log.
+            RuntimeError, OSError: it cannot be started.
+            StopRequested: meanwhile somebody asked us to end.
         """
-        log = self.places.logs / f"{arguments[0]}.log"
-        child = processes.start(self._command(arguments), env=self.env, log=log, cwd=str(self.base))
-        if child.wait() != 0:
-            raise RuntimeError(f"`manage.py {arguments[0]}` failed; see {log}")
+        watched = self._watched[name] = _Watched(part, time.monotonic())
+        self._launch(name, watched)
 
-    def start_program(self, program: Program) -> None:
-        """Start a program and keep it running."""
-        self._programs[program.name] = program
-        self._launch(program)
+    def run_once(self, name: str, program: Program) -> int:
+        """Run a program to its end, while the parts are kept running; returns its exit status.
 
-    def _launch(self, program: Program) -> None:
-        child = processes.start(
-            self._command(program.arguments),
-            env=self.env,
-            log=self.places.logs / f"{program.name}.log",
-            cwd=str(self.base),
-        )
-        pause = self._running[program.name].pause if program.name in self._running else 0.5
-        self._running[program.name] = _Running(child, time.monotonic(), pause)
-        self._ledger.add(program.name, child.pid)
+        Raises:
+            StopRequested: somebody asked us to end; the program has been stopped.
+        """
+        program.start()
+        assert program.child is not None
+        self._ledger.add(name, program.child.pid)
+        try:
+            while program.child.poll() is None:
+                self._tick()
+            return program.child.returncode
+        finally:
+            program.stop()
+            self._ledger.remove(name)
 
-    def _command(self, arguments: Sequence[str]) -> list[str]:
-        if arguments[0] == "celery":
-            return [sys.executable, "-m", *arguments]
-        return [sys.executable, str(self.base / "manage.py"), *arguments]
+    def await_ready(self, name: str, *, seconds: float) -> None:
+        """Wait until a program says that it serves.
 
-    def request_stop(self, *_: object) -> None:
-        self._stopping = True
+        Raises:
+            RuntimeError: it does not.
+            StopRequested: somebody asked us to end.
+        """
+        program = self._watched[name].part
+        assert isinstance(program, Program)
+        if not processes.wait_until(
+            program.is_ready,
+            seconds=seconds,
+            alive=lambda: self._is_wanted() and self._is_alive(program),
+        ):
+            self._check_wanted()
+            raise RuntimeError(f"{name} did not start; its log ends:\n{logs.tail(program.log)}")
 
     def watch(self) -> None:
-        """Keep all parts running until a stop is requested."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self.request_stop)
-        while not self._stopping:
-            for name, running in list(self._running.items()):
-                if running.child.poll() is not None and not self._stopping:
-                    self._revive(name, running)
-            time.sleep(0.2)
+        """Keep all parts running until somebody asks us to end.
 
-    def _revive(self, name: str, running: _Running) -> None:
-        calm = time.monotonic() - running.since > _CALM_SECONDS
-        pause = 0.5 if calm else running.pause
-        self.step(f"{name} ended (status {running.child.returncode}); starting it again")
-        processes.end_group(running.child.pid)
-        self._sleep(pause)
-        if self._stopping:
+        Raises:
+            RuntimeError: a server has died and cannot be brought back.
+        """
+        with suppress(StopRequested):
+            while True:
+                self._tick()
+
+    def _tick(self) -> None:
+        """Sleep until something happens, then bring back what has died."""
+        self._check_wanted()
+        self._sleep()
+        self._check_wanted()
+        for name, watched in self._watched.items():
+            if watched.restart_at is None:
+                if not self._is_alive(watched.part):
+                    self._on_death(name, watched)
+            elif time.monotonic() >= watched.restart_at:
+                self._revive(name, watched)
+        if time.monotonic() - self._trimmed_at > _TRIM_EVERY_SECONDS:
+            self._trimmed_at = time.monotonic()
+            logs.trim(self.places.logs)
+
+    def _sleep(self) -> None:
+        due = [w.restart_at for w in self._watched.values() if w.restart_at is not None]
+        until = min([time.monotonic() + _TRIM_EVERY_SECONDS, *due])
+        select.select([self._wake_r], [], [], max(0.0, until - time.monotonic()))
+        with suppress(BlockingIOError):
+            os.read(self._wake_r, 4096)
+
+    def _on_death(self, name: str, watched: _Watched) -> None:
+        child = watched.part.child
+        assert child is not None
+        processes.end_group(child.pid)
+        lived_seconds = time.monotonic() - watched.started_at
+        watched.failures = 1 if lived_seconds > CALM_SECONDS else watched.failures + 1
+        self.step(f"{name} ended ({_how(child.returncode)}); starting it again")
+        if child.returncode >= 0 and (text := logs.tail(watched.part.log)):
+            self.step(f"its log ends:\n{text}")
+        self._schedule(watched)
+
+    def _schedule(self, watched: _Watched) -> None:
+        pause = 0.0 if watched.failures <= 1 else 2.0 ** (watched.failures - 2)
+        watched.restart_at = time.monotonic() + min(LONGEST_PAUSE_SECONDS, pause)
+
+    def _revive(self, name: str, watched: _Watched) -> None:
+        watched.restart_at = None
+        try:
+            self._launch(name, watched)
+        except (RuntimeError, OSError) as error:
+            watched.failures += 1
+            self.step(f"{name}: {error}")
+            watched.part.stop()
+            if not isinstance(watched.part, Program) and watched.failures > SERVER_ATTEMPTS:
+                raise RuntimeError(f"{name} cannot be brought back") from error
+            self._schedule(watched)
             return
-        server = {"postgres": self.postgres, "valkey": self.valkey}.get(name)
-        if server is not None:
-            server.start()
-            assert server.child is not None
-            self._running[name] = _Running(server.child, time.monotonic())
-            self._ledger.add(name, server.child.pid)
-        else:
-            self._launch(self._programs[name])
-        self._running[name].pause = min(_LONGEST_PAUSE_SECONDS, pause * 2)
+        if not isinstance(watched.part, Program):
+            self.step(f"{name} answers again")
 
-    def _sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while not self._stopping and time.monotonic() < until:
-            time.sleep(0.05)
+    def _launch(self, name: str, watched: _Watched) -> None:
+        watched.started_at = time.monotonic()
+        try:
+            watched.part.start(is_wanted=self._is_wanted)
+        except RuntimeError:
+            self._check_wanted()
+            raise
+        assert watched.part.child is not None
+        self._ledger.add(name, watched.part.child.pid)
 
-    def stop_all(self) -> None:
-        """Stop everything, last started first, and leave nothing running."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
-        for name in reversed([*self._running]):
-            if name in self._programs:
-                self.step(f"stopping {name}")
-                program = self._programs[name]
-                processes.stop(
-                    self._running[name].child,
-                    by=signal.SIGTERM,
-                    grace_seconds=program.stop_seconds,
-                )
+    def _is_alive(self, part: Part) -> bool:
+        return part.child is not None and part.child.poll() is None
+
+    def _on_stop(self, number: int, frame: FrameType | None) -> None:
+        self._stop_requests += 1
+        if self._stop_requests > 1:  # a second Ctrl-C: what is left unfinished is done again later
+            for watched in self._watched.values():
+                if isinstance(watched.part, Program) and self._is_alive(watched.part):
+                    processes.end_group(watched.part.child.pid)  # type: ignore[union-attr]
+
+    def _is_wanted(self) -> bool:
+        return self._stop_requests == 0
+
+    def _check_wanted(self) -> None:
+        if not self._is_wanted():
+            raise StopRequested
+
+    def _stop_all(self) -> None:
+        """Stop programs together, then the servers, last started first; leave nothing running."""
+        programs = {n: w.part for n, w in self._watched.items() if isinstance(w.part, Program)}
+        if self._watched:
+            self.step("stopping")
+        for program in programs.values():
+            program.ask_to_stop()
+        for name, program in programs.items():
+            program.stop()
+            self._ledger.remove(name)
+        for name, watched in reversed(self._watched.items()):
+            if name not in programs:
+                watched.part.stop()
                 self._ledger.remove(name)
-        for name, server in (("valkey", self.valkey), ("postgres", self.postgres)):
-            if server is not None:
-                self.step(f"stopping {name}")
-                server.stop()
-                self._ledger.remove(name)
+        if self._watched:
+            self.step("stopped")
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        return f"killed by {signal.Signals(-status).name}"
+    return f"status {status}"

@@ -6,12 +6,12 @@ from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.lib import paging
 from oversight.lib.clock import rfc3339
+from oversight.tenancy.authentication import ActorRequest
 from review.selectors import cases as selectors
 from review.selectors import queues
 from review.selectors import verdicts as verdict_selectors
@@ -43,7 +43,7 @@ class EscalateRecordSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=2000)
 
 
-def _valid(kind: type[serializers.Serializer[Any]], request: Request) -> dict[str, Any]:
+def _valid(kind: type[serializers.Serializer[Any]], request: ActorRequest) -> dict[str, Any]:
     form = kind(data=request.data)
     form.is_valid(raise_exception=True)
     return dict(form.validated_data)
@@ -53,7 +53,7 @@ class ClaimView(APIView):
     permissions = {"POST": "review"}
 
     @extend_schema(operation_id="queues_claim", request=None, responses={200: dict, 204: None})
-    def post(self, request: Request, slug: str) -> Response:
+    def post(self, request: ActorRequest, slug: str) -> Response:
         claim = claims.claim_next(request.user, queue=queues.get_queue(request.user, slug))
         if claim is None:
             return Response(status=204)
@@ -64,7 +64,7 @@ class CaseView(APIView):
     permissions = {"GET": ("review", "figures:read")}
 
     @extend_schema(operation_id="cases_read", responses=dict)
-    def get(self, request: Request, case_id: UUID) -> Response:
+    def get(self, request: ActorRequest, case_id: UUID) -> Response:
         case = selectors.get_case(request.user, case_id)
         slot = selectors.find_own_slot(request.user, case)
         version = (slot and slot.rubric_version) or claims.current_rubric(case.queue)
@@ -78,7 +78,7 @@ class HeartbeatView(APIView):
     permissions = {"POST": "review"}
 
     @extend_schema(operation_id="cases_heartbeat", request=ClaimTokenSerializer, responses=dict)
-    def post(self, request: Request, case_id: UUID) -> Response:
+    def post(self, request: ActorRequest, case_id: UUID) -> Response:
         given = _valid(ClaimTokenSerializer, request)
         until: datetime = claims.heartbeat(
             request.user, case_id=case_id, token=given["claim_token"]
@@ -92,7 +92,7 @@ class ReleaseView(APIView):
     @extend_schema(
         operation_id="cases_release", request=ClaimTokenSerializer, responses={204: None}
     )
-    def post(self, request: Request, case_id: UUID) -> Response:
+    def post(self, request: ActorRequest, case_id: UUID) -> Response:
         given = _valid(ClaimTokenSerializer, request)
         claims.release(request.user, case_id=case_id, token=given["claim_token"])
         return Response(status=204)
@@ -102,7 +102,7 @@ class SkipView(APIView):
     permissions = {"POST": "review"}
 
     @extend_schema(operation_id="cases_skip", request=SkipSerializer, responses={204: None})
-    def post(self, request: Request, case_id: UUID) -> Response:
+    def post(self, request: ActorRequest, case_id: UUID) -> Response:
         given = _valid(SkipSerializer, request)
         claims.skip(
             request.user, case_id=case_id, token=given["claim_token"], reason=given["reason"]
@@ -114,7 +114,7 @@ class VerdictsOfCaseView(APIView):
     permissions = {"POST": "review"}
 
     @extend_schema(operation_id="cases_verdict", request=VerdictInSerializer, responses={201: dict})
-    def post(self, request: Request, case_id: UUID) -> Response:
+    def post(self, request: ActorRequest, case_id: UUID) -> Response:
         given = _valid(VerdictInSerializer, request)
         verdict = verdicts.submit(request.user, case_id=case_id, **given)
         return Response(selectors.verdict_answer(verdict), status=201)
@@ -126,7 +126,7 @@ class SupersedeView(APIView):
     @extend_schema(
         operation_id="verdicts_supersede", request=SupersedeSerializer, responses={201: dict}
     )
-    def post(self, request: Request, verdict_id: UUID) -> Response:
+    def post(self, request: ActorRequest, verdict_id: UUID) -> Response:
         given = _valid(SupersedeSerializer, request)
         verdict = verdicts.supersede(request.user, verdict_id=verdict_id, **given)
         return Response(selectors.verdict_answer(verdict), status=201)
@@ -140,7 +140,7 @@ class VerdictsView(APIView):
         parameters=[OpenApiParameter(name, str) for name in ("queue", "case", "cursor", "limit")],
         responses=dict,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: ActorRequest) -> Response:
         found, following = paging.page(
             verdict_selectors.verdicts(request.user, request.query_params),
             request.query_params,
@@ -160,7 +160,7 @@ class EscalateRecordView(APIView):
     @extend_schema(
         operation_id="records_review", request=EscalateRecordSerializer, responses={201: dict}
     )
-    def post(self, request: Request, record_id: UUID) -> Response:
+    def post(self, request: ActorRequest, record_id: UUID) -> Response:
         given = _valid(EscalateRecordSerializer, request)
         queue = queues.get_queue(request.user, given["queue"])
         case = cases.escalate_record(

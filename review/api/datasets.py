@@ -7,12 +7,12 @@ from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.jobs.api import JobSerializer, accepted
 from oversight.lib import paging
+from oversight.tenancy.authentication import ActorRequest
 from review.api.versions import PAGING, valid
 from review.datasets.columns import LABEL_RULES, SPLITS
 from review.selectors import datasets as selectors
@@ -69,7 +69,7 @@ class DatasetsView(APIView):
     permissions = {"GET": "datasets:read", "POST": "datasets:write"}
 
     @extend_schema(operation_id="datasets_list", parameters=PAGING, responses=DatasetPageSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: ActorRequest) -> Response:
         found, following = paging.page(
             selectors.datasets(request.user),
             request.query_params,
@@ -83,7 +83,7 @@ class DatasetsView(APIView):
     @extend_schema(
         operation_id="datasets_create", request=DatasetInSerializer, responses={202: JobSerializer}
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: ActorRequest) -> Response:
         given = valid(DatasetInSerializer, request)
         queue = queues.get_queue(request.user, given.pop("queue"))
         return accepted(services.ask_for_dataset(request.user, queue=queue, **given)[1])
@@ -93,7 +93,7 @@ class DatasetView(APIView):
     permissions = {"GET": "datasets:read"}
 
     @extend_schema(operation_id="datasets_read", responses=DatasetSerializer)
-    def get(self, request: Request, dataset_id: UUID) -> Response:
+    def get(self, request: ActorRequest, dataset_id: UUID) -> Response:
         return Response(selectors.as_answer(selectors.get_dataset(request.user, dataset_id)))
 
 
@@ -104,5 +104,5 @@ class DatasetFileView(APIView):
         operation_id="datasets_file",
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
-    def get(self, request: Request, dataset_id: UUID, name: str) -> FileResponse:
+    def get(self, request: ActorRequest, dataset_id: UUID, name: str) -> FileResponse:
         return selectors.get_file(request.user, dataset_id, name).as_response()

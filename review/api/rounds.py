@@ -4,12 +4,12 @@ from typing import Any
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.jobs.api import JobSerializer, accepted
 from oversight.lib import paging
+from oversight.tenancy.authentication import ActorRequest
 from review.selectors import queues
 from review.selectors import rounds as selectors
 from review.services import rounds
@@ -26,7 +26,7 @@ class RoundsView(APIView):
     @extend_schema(
         operation_id="rounds_create", request=RoundInSerializer, responses={202: JobSerializer}
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: ActorRequest) -> Response:
         form = RoundInSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         queue = queues.get_queue(request.user, form.validated_data["queue"])
@@ -37,7 +37,7 @@ class RoundsView(APIView):
         )
 
     @extend_schema(operation_id="rounds_list", responses=dict)
-    def get(self, request: Request) -> Response:
+    def get(self, request: ActorRequest) -> Response:
         found, following = paging.page(
             selectors.rounds(request.user),
             request.query_params,
@@ -66,5 +66,5 @@ class RoundView(APIView):
     permissions = {"GET": "figures:read"}
 
     @extend_schema(operation_id="rounds_read", responses=dict)
-    def get(self, request: Request, round_id: int) -> Response:
+    def get(self, request: ActorRequest, round_id: int) -> Response:
         return Response(selectors.as_answer(selectors.get_round(request.user, round_id)))

@@ -118,7 +118,7 @@ def claimed(claim: Claim) -> dict[str, Any]:
 
 
 def disclosed(case: Case) -> dict[str, Any]:
-    """What is shown of a case once the caller's blind answer is in, or to those who read figures."""
+    """What is shown of a case once the caller's blind answer is in."""
     evidence, selection = case.evidence, case.selection
     told: dict[str, Any] = {
         "kind": case.kind,

@@ -61,6 +61,10 @@ class ShownForm:
     note: str = ""
     note_error: str = ""
 
+    @property
+    def has_passages(self) -> bool:
+        return any(question.kind == "span" for question in self.questions)
+
 
 def queue_cards(actor: Actor) -> list[QueueCard]:
     """The project's queues with what they hold for this reviewer."""
@@ -151,6 +155,12 @@ def get_own_slot(actor: Actor, case_id: UUID) -> Slot:
         "this case is not yours any more: its lease ran out and another reviewer took it",
         code="claim_lost",
     )
+
+
+def version_of(slot: Slot) -> RubricVersion:
+    """The rubric version that a slot was claimed under."""
+    assert slot.rubric_version is not None, "get_own_slot gives claimed slots only"
+    return slot.rubric_version
 
 
 def questions_of(version: RubricVersion) -> list[Question]:

@@ -41,7 +41,7 @@ def submit(request: HttpRequest, project: str, case: UUID) -> HttpResponse:
     slot: Slot | None = None
     try:
         slot = desk.get_own_slot(actor, case)
-        questions = desk.questions_of(slot.rubric_version)
+        questions = desk.questions_of(desk.version_of(slot))
         entered = verdict_form.entered_in(questions, request.POST)
         verdicts.submit(
             actor,
@@ -154,9 +154,9 @@ def _refused(
         context = {"actor": actor, "error": error, "typed": typed}
         return render(request, "review/conflict.html", context, status=error.status)
     wrong = verdict_form.wrong_fields(error) if isinstance(error, errors.InvalidInput) else {}
-    questions = desk.questions_of(slot.rubric_version)
+    questions = desk.questions_of(desk.version_of(slot))
     entered = verdict_form.entered_in(questions, request.POST)
-    form = desk.shown_form(slot.rubric_version, entered, wrong, _note(request))
+    form = desk.shown_form(desk.version_of(slot), entered, wrong, _note(request))
     return _desk(request, actor, slot.queue, claim, error.status, form=form, error=error)
 
 

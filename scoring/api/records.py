@@ -3,11 +3,11 @@
 from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.lib import codec, errors, paging
+from oversight.tenancy.authentication import ActorRequest
 from scoring.api import serializers
 from scoring.intake import body
 from scoring.selectors import records as selectors
@@ -28,7 +28,7 @@ class RecordsView(APIView):
         parameters=[OpenApiParameter("results", str, enum=_RESULTS, default="all")],
         responses={200: serializers.OutcomeSerializer, 422: serializers.OutcomeSerializer},
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: ActorRequest) -> Response:
         shown = request.query_params.get("results", "all")
         if shown not in _RESULTS:
             raise errors.InvalidInput.at("results", "none, rejected or all")
@@ -46,7 +46,7 @@ class RecordsView(APIView):
         ],
         responses=serializers.RecordPageSerializer,
     )
-    def get(self, request: Request) -> Response:
+    def get(self, request: ActorRequest) -> Response:
         found, following = paging.page(
             selectors.records(request.user, request.query_params),
             request.query_params,
@@ -56,7 +56,7 @@ class RecordsView(APIView):
         return Response({"results": [serializers.record(row) for row in found], "next": following})
 
 
-def _read(request: Request) -> bytes:
+def _read(request: ActorRequest) -> bytes:
     """The body, inflated; what the client announced must have arrived whole."""
     django = request._request
     announced = django.META.get("CONTENT_LENGTH") or "0"
@@ -72,7 +72,7 @@ class RecordView(APIView):
     permissions = {"GET": "records:read"}
 
     @extend_schema(operation_id="records_read", responses=serializers.RecordSerializer)
-    def get(self, request: Request, record_id: UUID) -> Response:
+    def get(self, request: ActorRequest, record_id: UUID) -> Response:
         row = selectors.get_record(request.user, record_id)
         payload = selectors.find_payload(record_id)
         answer = serializers.record(row)

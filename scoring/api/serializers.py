@@ -42,7 +42,7 @@ class RecordInSerializer(serializers.Serializer[Any]):
     fingerprint = serializers.JSONField(
         required=False, help_text='a list of numbers, or {"dtype": "float16|float32", "data": …}'
     )
-    context = serializers.DictField(required=False)
+    context = serializers.DictField(required=False)  # type: ignore[assignment]  # a field of ours, named as DRF's attribute
     conversation_id = serializers.CharField(required=False, max_length=200)
     subject_id = serializers.CharField(required=False, max_length=200)
     consent = ConsentSerializer(required=False)
@@ -71,7 +71,7 @@ class ResultSerializer(serializers.Serializer[Any]):
     action = serializers.ChoiceField(["pass", "review", "intervene"], required=False)
     intervention = serializers.DictField(required=False)
     reasons = ReasonSerializer(many=True, required=False)
-    errors = FieldErrorSerializer(many=True)
+    errors = FieldErrorSerializer(many=True)  # type: ignore[assignment]  # named as DRF's property
 
 
 class OutcomeSerializer(serializers.Serializer[Any]):
@@ -96,7 +96,7 @@ class RecordSerializer(serializers.Serializer[Any]):
     scorer_version = serializers.IntegerField()
     held_out = serializers.BooleanField()
     signals = serializers.DictField()
-    context = serializers.DictField()
+    context = serializers.DictField()  # type: ignore[assignment]  # named as DRF's attribute
     consent = ConsentSerializer()
 
 

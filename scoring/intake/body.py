@@ -129,7 +129,7 @@ _lax = json.JSONDecoder()
 
 
 def _elements_by_scanning(body: bytes) -> list[bytes] | None:
-    """The records' slices by a lax decoder that only finds where each one ends; None if it fails."""
+    """The records' slices by a lax decoder that only finds their ends; None if it fails."""
     text = body.decode("utf-8", "surrogateescape")
     opening = _OPENING.match(text)
     if opening is None:

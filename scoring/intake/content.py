@@ -87,7 +87,9 @@ def normalise(text: str) -> str:
 
 def group_hash(key: bytes, text: str) -> bytes:
     """64 keyed bits that decide the side: below share·2⁶⁴ is held out."""
-    return hashlib.blake2b(text.encode(), key=key, digest_size=8, person=b"oversight.group").digest()
+    return hashlib.blake2b(
+        text.encode(), key=key, digest_size=8, person=b"oversight.group"
+    ).digest()
 
 
 def is_held_out(group: bytes, share: float) -> bool:

@@ -7,6 +7,7 @@ are computed from what is stored, so that anyone can compute them again.
 
 import base64
 import binascii
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,10 @@ from oversight.lib.errors import InvalidInput
 from scoring.intake.wire import PackedFingerprint
 
 MAX_DIMENSION = 4096
-_WIRE = {"float16": np.dtype("<f2"), "float32": np.dtype("<f4")}
+_WIRE: dict[str, np.dtype[np.floating[Any]]] = {
+    "float16": np.dtype("<f2"),
+    "float32": np.dtype("<f4"),
+}
 _HALF_MAX = 65_504.0
 
 

@@ -72,9 +72,13 @@ class Record(msgspec.Struct, forbid_unknown_fields=True):
     consent: Consent = Consent()
 
 
+class _Identified(msgspec.Struct):
+    external_id: str = ""
+
+
 _record = msgspec.json.Decoder(Record)
 _anything = msgspec.json.Decoder()
-_external_id = msgspec.json.Decoder(msgspec.defstruct("_Id", [("external_id", str, "")]))
+_external_id = msgspec.json.Decoder(_Identified)
 _KEY = re.compile(rb'"\s*:')
 
 
@@ -107,7 +111,7 @@ def decode(raw: bytes) -> Record:
 def find_external_id(raw: bytes) -> str | None:
     """The external id of a record that is otherwise refused, where it can be read at all."""
     try:
-        found: str = _external_id.decode(raw).external_id
+        found = _external_id.decode(raw).external_id
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
     return found[:200].replace("\x00", "") or None

@@ -69,9 +69,7 @@ def records(actor: Actor, params: Mapping[str, str]) -> RecordQuerySet:
     return found.prefetch_related("model_version", "scorer_version").order_by("-id")
 
 
-def _by_model(
-    project: Project, found: RecordQuerySet, params: Mapping[str, str]
-) -> RecordQuerySet:
+def _by_model(project: Project, found: RecordQuerySet, params: Mapping[str, str]) -> RecordQuerySet:
     names = {"model": "name", "version": "version"}
     wanted = {names[key]: _text(params, key) for key in names if key in params}
     if not wanted:

@@ -5,6 +5,7 @@ before anybody is told "accepted". A bad record is answered with its errors and 
 siblings. The identity of a record is its id (scoring/ids.py), so a retry meets its own row.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -84,8 +85,8 @@ def ingest(actor: Actor, *, slices: Sequence[bytes]) -> Outcome:
         partitions.ensure(i.occurred_at for i in fresh if i.occurred_at)
         _store(actor, fresh)
     _repeat_first_of_twins(batch)
-    counts = [sum(i.status == s for i in batch) for s in ("accepted", "duplicate", "rejected")]
-    return Outcome(*counts, results=batch)
+    counts = Counter(incoming.status for incoming in batch)
+    return Outcome(counts["accepted"], counts["duplicate"], counts["rejected"], batch)
 
 
 def _decode(index: int, raw: bytes) -> Incoming:
@@ -230,9 +231,7 @@ def _store(actor: Actor, fresh: Sequence[Incoming]) -> None:
     key = bytes(project.hash_key)
     with transaction.atomic():
         root = merkle.root([_leaf(key, i) for i in fresh])
-        batch = IngestBatch.objects.create(
-            project=project, n_records=len(fresh), merkle_root=root
-        )
+        batch = IngestBatch.objects.create(project=project, n_records=len(fresh), merkle_root=root)
         new = copying.store([_row(project, batch.pk, i) for i in fresh])
         if len(new) != len(fresh):
             IngestBatch.objects.filter(pk=batch.pk).update(n_records=len(new))

@@ -23,9 +23,7 @@ DEFAULT = "default"
 
 def current_version(project: Project) -> ScorerVersion:
     """The released version that scores a project's records; made at cold start if there is none."""
-    scorer = (
-        Scorer.objects.select_related("current").filter(project=project, slug=DEFAULT).first()
-    )
+    scorer = Scorer.objects.select_related("current").filter(project=project, slug=DEFAULT).first()
     if scorer is not None and scorer.current is not None:
         return scorer.current
     try:
@@ -52,9 +50,7 @@ def _load(version_id: int) -> CoreScorer:
     return load_scorer(version.kind, version.kind_number, state)
 
 
-def _add_version(
-    scorer: Scorer, state: ScorerState, baseline: dict[str, object]
-) -> ScorerVersion:
+def _add_version(scorer: Scorer, state: ScorerState, baseline: dict[str, object]) -> ScorerVersion:
     last = scorer.versions.aggregate(last=Max("number"))["last"] or 0
     return ScorerVersion.objects.create(
         scorer=scorer,
@@ -106,8 +102,10 @@ def release(actor: Actor, *, version: ScorerVersion) -> ScorerVersion:
     """
     access.require(actor, "scorers:write")
     with transaction.atomic():
-        scorer = Scorer.objects.select_for_update(of=("self",)).select_related("current").get(
-            pk=version.scorer_id, project=actor.project
+        scorer = (
+            Scorer.objects.select_for_update(of=("self",))
+            .select_related("current")
+            .get(pk=version.scorer_id, project=actor.project)
         )
         before = scorer.current
         if before is not None and before.pk == version.pk:

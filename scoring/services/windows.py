@@ -23,9 +23,7 @@ def close_window(actor: Actor) -> Window | None:
         with transaction.atomic():
             last = Window.objects.filter(project=project).aggregate(last=Max("number"))["last"]
             window = Window.objects.create(project=project, number=(last or 0) + 1)
-            claimed = IngestBatch.objects.filter(project=project, window=None).update(
-                window=window
-            )
+            claimed = IngestBatch.objects.filter(project=project, window=None).update(window=window)
             if not claimed:
                 transaction.set_rollback(True)
                 return None

@@ -80,8 +80,7 @@ def _store_staged(rows: Sequence[Row]) -> set[UUID]:
     with connection.cursor() as cursor:
         for table in ("scoring_record", "scoring_payload"):
             cursor.execute(
-                f"CREATE TEMP TABLE staged_{table} (LIKE {table} INCLUDING DEFAULTS)"
-                " ON COMMIT DROP"
+                f"CREATE TEMP TABLE staged_{table} (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DROP"
             )
         _copy("staged_scoring_record", RECORD_COLUMNS, [row.record for row in rows])
         _copy("staged_scoring_payload", PAYLOAD_COLUMNS, [row.payload for row in rows])

@@ -1,7 +1,8 @@
 /* The case page: keys, drafts, lease, and the time a verdict took. The page works without it. */
 (() => {
   "use strict";
-  const { keys, passages, announce } = Oversight;
+  const { keys, announce } = Oversight;
+  const passages = () => Oversight.passages; // there where the rubric asks for passages
   const $ = (selector, root = document) => root.querySelector(selector);
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
   const desk = () => $("#case");
@@ -31,7 +32,7 @@
     const field = $("[data-write]", question);
     if (field) {
       if (number !== 1) return false;
-      if (!(field.matches("[data-passages]") && passages.mark(field))) field.focus();
+      if (!(field.matches("[data-passages]") && passages()?.mark(field))) field.focus();
       return;
     }
     const option = $(`input[data-key="${number}"]`, question);
@@ -169,18 +170,15 @@
       const answer = await fetch(at.dataset.heartbeat, { method: "POST", body, headers: { Accept: "application/json" } });
       if (at !== desk()) return;
       if (answer.ok) setLease((await answer.json()).seconds_left, Number(at.dataset.lease));
-      else if (answer.status === 409) lost(at, "Another reviewer has this case now: your lease ran out. Your answers stay here until you leave; they cannot be saved any more.");
-      else if (answer.status === 401) lost(at, "You have been signed out. Sign in again in another tab, then submit: your answers are kept.");
+      else if (answer.status === 409 || answer.status === 401) {
+        delete at.dataset.heartbeat;
+        complain(answer.status);
+      }
     } catch {
       // Offline: the next beat tries again, and a submit says so.
     } finally {
       beating = false;
     }
-  }
-
-  function lost(at, text) {
-    delete at.dataset.heartbeat;
-    complain(text);
   }
 
   function tick() {
@@ -214,13 +212,19 @@
     since = performance.now();
   });
 
-  function complain(text) {
-    const alert = $("#case-alert");
-    if (!alert) return;
+  const WORDS = {
+    0: "the server cannot be reached. Submit again when you are back online.",
+    401: "you have been signed out. Sign in again in another tab, then submit.",
+    403: "the page is older than your login. Reload it, then submit.",
+    409: "another reviewer has this case now, as your lease ran out.",
+  };
+
+  /* Why nothing was saved, by the answer's status (0: there was none). */
+  function complain(status) {
     const notice = document.createElement("p");
     notice.className = "notice error";
-    notice.textContent = text;
-    alert.replaceChildren(notice);
+    notice.textContent = `Not saved: ${WORDS[status] ?? `the server answered ${status}. Submit again.`} Your answers stay here.`;
+    $("#case-alert")?.replaceChildren(notice);
   }
 
   document.addEventListener("submit", (event) => {
@@ -239,17 +243,10 @@
   document.addEventListener("htmx:before:request", () => { sent = draftKey(); desk()?.classList.add("busy"); });
   document.addEventListener("htmx:finally:request", () => desk()?.classList.remove("busy"));
   document.addEventListener("htmx:response:error", (event) => {
-    const status = event.detail.ctx.response.status;
-    if (status === 409 || status === 422) return; // these come with their own words
-    complain(
-      status === 401 ? "You have been signed out. Sign in again in another tab, then submit: your answers are kept."
-        : status === 403 ? "Not saved: the page's protection token is old, usually after a new login in another tab. Reload this page; your answers are kept."
-          : `Not saved: the server answered ${status}. Your answers are kept; submit again.`);
+    const { status } = event.detail.ctx.response;
+    if (status !== 409 && status !== 422) complain(status); // these two come with their own words
   });
-  document.addEventListener("htmx:error", (event) => {
-    if (event.detail.ctx?.response) return;
-    complain("Not saved: the server cannot be reached. Your answers are kept; submit again when you are back online.");
-  });
+  document.addEventListener("htmx:error", (event) => { if (!event.detail.ctx?.response) complain(0); });
 
   /* After a refusal the fields say what is wrong with them, and the first one takes the focus. */
   function showErrors() {
@@ -269,7 +266,7 @@
     if (!at) return;
     if (at.dataset.case) setLease(Number(at.dataset.secondsLeft), Number(at.dataset.lease));
     restoreDraft();
-    passages.paint();
+    passages()?.paint();
     seconds = 0;
     requestAnimationFrame(() => { since = performance.now(); });
     const refused = questions().find((question) => $("[data-error]", question)?.textContent);

@@ -9,7 +9,6 @@
   let quietUntil = 0;
 
   const isOn = () => localStorage.getItem(SWITCH) !== "off";
-  const isVisible = (element) => element.checkVisibility();
 
   const types = (element) =>
     element.isContentEditable ||
@@ -38,10 +37,10 @@
     }
   }
 
-  /* options: label (for the sheet), group, ctrl, verdict (dead right after a swap),
+  /* options: label (for the sheet), ctrl, verdict (dead right after a swap),
      always (also while typing). run() returns false where it has nothing to do. */
   function add(keys, label, run, options = {}) {
-    bindings.push({ keys: [].concat(keys), label, run, group: "This page", ctrl: false, ...options });
+    bindings.push({ keys: [].concat(keys), label, run, ctrl: false, ...options });
   }
 
   function row(binding) {
@@ -94,6 +93,6 @@
   }
 
   document.addEventListener("keydown", onKeyDown);
-  window.Oversight = { keys: { add, isOn, isVisible, showSheet, quiet: (ms) => { quietUntil = performance.now() + ms; } } };
+  window.Oversight = { keys: { add, showSheet, quiet: (ms) => { quietUntil = performance.now() + ms; } } };
   add("?", "This list", showSheet);
 })();

@@ -6,10 +6,8 @@
 
   /* htmx drops focus to <body> when the focused element goes: the swapped part takes it. */
   document.addEventListener("htmx:after:swap", () => {
-    const landing = document.querySelector("[data-focus-after-swap]");
-    if (!landing) return;
-    if (document.activeElement === document.body || !document.activeElement) {
-      landing.focus({ preventScroll: true });
+    if (document.activeElement === document.body) {
+      document.querySelector("[data-focus-after-swap]")?.focus({ preventScroll: true });
     }
   });
 

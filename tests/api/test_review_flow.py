@@ -184,9 +184,7 @@ def test_an_ai_rater_takes_no_human_place(project, api, queue, drawn):
     from oversight.tenancy.actors import system_actor
     from oversight.tenancy.services.keys import create_key
 
-    _, text = create_key(
-        system_actor(project), name="judge", scopes=["review"], ai_rater="judge-1"
-    )
+    _, text = create_key(system_actor(project), name="judge", scopes=["review"], ai_rater="judge-1")
     rater = type(api)(text, api.client)
     seen = set()
     while (answer := rater.post(f"queues/{queue.slug}/claim")).status_code == 200:

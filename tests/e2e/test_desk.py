@@ -1,6 +1,5 @@
-"""The reviewer's desk in a real browser: by keyboard alone, without a script, under attack."""
+"""The reviewer's desk in a real browser: by keyboard alone, without a script, through faults."""
 
-import base64
 import itertools
 
 import pytest
@@ -9,31 +8,9 @@ from playwright.sync_api import expect
 
 from review.models import Case, EvidenceReveal, Skip, Slot, Verdict
 from tests.e2e import desk_world
+from tests.e2e.desk_steps import case_id, desk_url, next_case, start
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-CASE = "#case[data-case]"
-
-
-def desk_url(world):
-    return reverse("review:desk", args=[world.project.slug, world.queue.slug])
-
-
-def start(visitor, world):
-    visitor.open(desk_url(world))
-    visitor.page.keyboard.press("Enter")
-    visitor.page.wait_for_selector(CASE)
-
-
-def case_id(page):
-    return page.get_attribute("#case", "data-case")
-
-
-def next_case(page, before, press):
-    """Press a key, wait for another case (or none), and for the keys to be live again."""
-    page.keyboard.press(press)
-    page.wait_for_function("id => document.querySelector('#case')?.dataset.case !== id", arg=before)
-    page.wait_for_timeout(320)
 
 
 def test_a_dozen_cases_by_keyboard_alone(visit):
@@ -258,176 +235,6 @@ def test_a_selected_passage_becomes_a_line_with_raw_offsets(visit):
     assert painted == ["the harmful part"]
 
 
-ATTACKS = [
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "<svg onload=alert(1)>",
-    "<svg><script>alert(1)</script></svg>",
-    "<div hx-get='/accounts/logout/' hx-trigger='load'>x</div>",
-    "<div data-hx-get='/accounts/logout/' data-hx-trigger='load'>x</div>",
-    "<form hx-post='/theme' hx-trigger='load'><input name=theme value=dark></form>",
-    "<a href='javascript:alert(1)'>x</a>",
-    "javascript:alert(1)",
-    "<iframe srcdoc='<script>parent.alert(1)</script>'></iframe>",
-    "<math><mtext><table><mglyph><style><img src=x onerror=alert(1)>",
-    "</textarea><script>alert(1)</script>",
-    '"><script>alert(1)</script>',
-    "'\" autofocus onfocus=alert(1) x='",
-    "{{ 7|add:7 }}{% debug %}",
-    "</p></li></ol></section><h1>Submit</h1>",
-    "![x](http://attacker.example/x.png)",
-    "<img src=http://attacker.example/y.png>",
-    "<link rel=stylesheet href=http://attacker.example/z.css>",
-    "<meta http-equiv=refresh content='0;url=http://attacker.example/'>",
-    "<style>@import 'http://attacker.example/s.css'</style>",
-    "<base href=http://attacker.example/>",
-    "<hx-partial hx-target='#announcer'>owned</hx-partial>",
-    "<template hx type=partial hx-target='#announcer'>owned</template>",
-]
-
-
-def test_hostile_text_stays_text_everywhere(visit):
-    attack = "\n".join(ATTACKS)
-    parts = [{"type": "text", "text": attack}]
-    world = desk_world.build(
-        [
-            (attack, attack),
-            ([{"role": "<img src=x onerror=alert(1)>", "content": parts}], attack),
-        ],
-        questions=desk_world.BINARY,
-        external_id='"><script>alert(1)</script>',
-    )
-    visitor = visit(world.user)
-    page = visitor.page
-    start(visitor, world)
-    assert page.locator(".output .block").first.inner_text().count("<script>") >= 1
-    page.locator("#note").fill("</textarea><script>alert(1)</script>")
-    page.keyboard.press("Escape")
-    next_case(page, case_id(page), "x")  # the second arrives as a swapped fragment
-    page.wait_for_timeout(300)
-    assert page.inner_text("#announcer") == "Case with 2 turns. 0 more waiting."
-    for attribute in ("hx-get", "data-hx-get"):
-        assert page.locator(f"[{attribute}]").count() == 0
-    page.keyboard.press("v")
-    page.wait_for_selector(".evidence")
-    page.wait_for_timeout(300)
-    assert "<script>" in page.inner_text(".evidence")
-    assert visitor.dialogs == []
-    assert visitor.foreign == []
-    assert visitor.complaints == []
-
-
-PNG = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
-)
-
-
-def test_images_come_on_request_only_and_only_to_who_may_see_the_case(visit, client):
-    image = {"type": "image", "media_type": "image/png", "data": base64.b64encode(PNG).decode()}
-    fake = {**image, "data": base64.b64encode(b"<svg onload=alert(1)>").decode()}
-    content = [{"role": "user", "content": [{"type": "text", "text": "see"}, image, fake]}]
-    world = desk_world.build([(content, "1")])
-    url = reverse("review:evidence_image", args=[world.project.slug, world.cases[0].pk, 1])
-    visitor = visit(world.user)
-    page = visitor.page
-    start(visitor, world)
-    assert page.locator(".picture[open]").count() == 0
-    with page.expect_response(f"**{url}") as answer:
-        page.keyboard.press("b")
-    headers = answer.value.headers
-    assert answer.value.body() == PNG
-    assert headers["content-type"] == "image/png"
-    assert headers["content-security-policy"] == "default-src 'none'; sandbox"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert page.locator("img[src^='data:']").count() == 0
-    assert client.get(url.replace("/1", "/2")).status_code == 404  # not what it says it is
-    assert client.get(url.replace("/1", "/9")).status_code == 404
-    colleague = desk_world.User.objects.create_user("c@example.org", desk_world.PASSWORD)
-    desk_world.Membership.objects.create(
-        project=world.project, user=colleague, role=desk_world.Role.REVIEWER
-    )
-    client.force_login(colleague)
-    assert client.get(url).status_code == 404
-
-
-def test_a_megabyte_in_one_line_is_soon_interactive(visit):
-    world = desk_world.build([("q", "x\u202e" * 500_000)], questions=desk_world.BINARY)
-    visitor = visit(world.user)
-    start(visitor, world)
-    page = visitor.page
-    page.locator(".output .fold summary").click()
-    assert visitor.overflow() == 0
-    next_case(page, case_id(page), "x")
-    assert Verdict.objects.count() == 1
-
-
-def pages_of(world, visitor):
-    """Each page and state of the reviewer, named."""
-    page = visitor.page
-    slug = world.project.slug
-    yield "queues", lambda: visitor.open(reverse("review:queue_list", args=[slug]))
-    yield "start", lambda: visitor.open(desk_url(world))
-
-    def claim():
-        page.keyboard.press("Enter")
-        page.wait_for_selector(CASE)
-
-    yield "case", claim
-
-    def refuse():
-        page.keyboard.press("Enter")
-        page.wait_for_selector("#case-alert .notice")
-
-    yield "refused", refuse
-
-    def press(key, selector):
-        page.keyboard.press(key)
-        page.wait_for_selector(selector)
-
-    yield "policy", lambda: press("r", "#policy:popover-open")
-    yield "shortcuts", lambda: (page.keyboard.press("Escape"), press("?", "dialog[open]"))
-    yield "skip", lambda: (page.keyboard.press("Escape"), press("s", "#skip:popover-open"))
-
-    def submit():
-        page.keyboard.press("Escape")
-        before = case_id(page)
-        page.locator("[name=q-violates][value=true]").check()
-        page.locator("[name=q-cause][value=advice]").check()
-        next_case(page, before, "Control+Enter")
-
-    yield "next", submit
-    yield "verdict", lambda: press("z", "[data-reveal]")
-    yield "evidence", lambda: press("v", ".evidence")
-    yield "missing", lambda: visitor.open(f"/p/{slug}/queues/none/review/")
-    yield "home", lambda: visitor.open("/accounts/password/change/")
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_is_accessible(visit, scheme):
-    conversation = [
-        {"role": "system", "content": "be kind\n" * 12},
-        {"role": "user", "content": "hidden \u202e words\n\n" + "line\n\n" * 90},
-    ]
-    world = desk_world.build([(conversation, "fine"), ("q", "a"), ("q", "b")])
-    visitor = visit(world.user, color_scheme=scheme)
-    for name, go in pages_of(world, visitor):
-        go()
-        assert visitor.axe() == [], name
-    assert visitor.complaints == []
-
-
-@pytest.mark.parametrize("width", [320, 640, 1024])
-def test_no_page_scrolls_sideways(visit, width):
-    word = "W" * 400
-    world = desk_world.build(
-        [([{"role": "r" * 60, "content": word}], word), ("q", word), ("q", "b")]
-    )
-    visitor = visit(world.user, viewport={"width": width, "height": 800})
-    for name, go in pages_of(world, visitor):
-        go()
-        assert visitor.overflow() == 0, name
-
-
 def test_tab_reaches_everything_and_never_gets_lost(visit):
     world = desk_world.build([("q", "a")])
     visitor = visit(world.user)
@@ -486,15 +293,3 @@ def test_the_theme_switch_holds_at_once_and_after_a_reload(visit):
     page.reload()
     assert page.get_attribute("html", "data-theme") == "dark"
     assert visitor.complaints == []
-
-
-def test_the_checks_of_this_file_can_fail(visit):
-    visitor = visit()
-    visitor.open("/accounts/login/")
-    assert visitor.axe() == []
-    visitor.page.evaluate("document.querySelector('main').append(document.createElement('img'))")
-    assert any("image-alt" in one for one in visitor.axe())
-    visitor.page.evaluate("() => { try { document.body.innerHTML = '<b>x</b>' } catch {} }")
-    visitor.page.evaluate("document.body.setAttribute('style', 'width: 3000px')")
-    visitor.page.wait_for_timeout(200)
-    assert any("report" in one for one in visitor.complaints)

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.backends.postgresql import base
 
-from oversight.lib import deadline
+from oversight.lib import allowance
 from oversight.lib.postgres import driver
 
 
@@ -21,7 +21,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         timeout_ms = int(getattr(settings, "DATABASE_STATEMENT_TIMEOUT_MS", 0))
         # Threads that serve requests do nothing else, so it costs no round trip to let the whole
         # connection have it. Behind a pooler that refuses `options`, set 0 and give the role one.
-        if timeout_ms and deadline.current() is not None:
+        if timeout_ms and allowance.current() is not None:
             given = params.get("options", "")
             params["options"] = f"{given} -c statement_timeout={timeout_ms}".strip()
         return params

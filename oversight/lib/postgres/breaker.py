@@ -32,10 +32,13 @@ class Breaker:
     def state(self) -> State:
         return self._state
 
+    def _is(self, state: State) -> bool:
+        return self._state is state
+
     def suspect(self) -> None:
         """Somebody has waited in vain."""
         with self._changed:
-            if self._state is State.CLOSED:
+            if self._is(State.CLOSED):
                 self._state = State.SUSPECT
 
     def admits(self, probe: Callable[[], bool]) -> bool:
@@ -45,14 +48,14 @@ class Breaker:
             probe: asks the server, soon gives up, says whether it answered; called by at most
                 one thread at a time.
         """
-        if self._state is State.CLOSED:  # the common case takes no lock
+        if self._is(State.CLOSED):  # the common case takes no lock
             return True
         with self._changed:
-            if self._is_probing and self._state is State.SUSPECT:
+            if self._is_probing and self._is(State.SUSPECT):
                 self._changed.wait_for(lambda: not self._is_probing, self._patience_seconds)
-            if self._state is State.CLOSED:
+            if self._is(State.CLOSED):
                 return True
-            is_early = self._state is State.OPEN and time.monotonic() < self._probe_again_at
+            is_early = self._is(State.OPEN) and time.monotonic() < self._probe_again_at
             if self._is_probing or is_early:
                 return False
             self._is_probing = True

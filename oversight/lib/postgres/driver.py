@@ -1,6 +1,6 @@
 """psycopg, with connections whose waits end: a DB-API module as Django's backend expects it.
 
-Outside a request (`deadline.current()` is None) nothing differs from psycopg's own connection.
+Outside a request (`allowances.current()` is None) nothing differs from psycopg's own connection.
 """
 
 import time
@@ -11,7 +11,7 @@ import psycopg
 from psycopg import *  # noqa: F403  a DB-API module has the names of the driver below it
 from psycopg import errors
 
-from oversight.lib import deadline
+from oversight.lib import allowance as allowances
 from oversight.lib.postgres.breaker import Breaker
 
 _CONNECT_SECONDS = 4  # whole seconds, at least 2: libpq's rule
@@ -27,7 +27,7 @@ class DatabaseUnresponsive(psycopg.OperationalError):
     """The server did not answer within the request's deadline, or lately has not."""
 
 
-class Connection(psycopg.Connection[Any]):
+class BoundedConnection(psycopg.Connection[Any]):
     """A connection whose every wait honours the deadline of the request being served."""
 
     # How to reach the same server again, for a probe.
@@ -35,7 +35,7 @@ class Connection(psycopg.Connection[Any]):
 
     @classmethod
     def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
-        allowance = deadline.current()
+        allowance = allowances.current()
         address = {name: kwargs[name] for name in kwargs.keys() & _ADDRESS}
         if allowance is None:
             made = super().connect(conninfo, **kwargs)
@@ -60,7 +60,7 @@ class Connection(psycopg.Connection[Any]):
         interval: float = 0.1,
         timeout: float | None = None,
     ) -> T:
-        allowance = deadline.current()
+        allowance = allowances.current()
         if allowance is None:
             return super().wait(gen, interval, timeout)
         _check_admission(self._address)
@@ -80,7 +80,7 @@ class Connection(psycopg.Connection[Any]):
             allowance.spend(time.monotonic() - began)
 
 
-connect = Connection.connect
+connect = BoundedConnection.connect
 
 _ADDRESS = frozenset({"host", "port", "dbname", "user", "password", "sslmode", "sslrootcert"})
 

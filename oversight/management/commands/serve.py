@@ -1,34 +1,58 @@
-"""`manage.py serve`: the web server alone, for machines where a supervisor of their own runs it."""
+"""`manage.py serve`: the web server alone, as `up` and the process managers of others run it."""
 
 import os
+import socket
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
+from django.utils.module_loading import import_string
 
-from oversight.local import web
-from oversight.wsgi import application
+from oversight.web import listener as listening
+from oversight.web.limits import Limits
+from oversight.web.prefork import Prefork
 
 
 class Command(BaseCommand):
-    help = "Serve the application over HTTP from several processes."
+    help = "Serve web pages and API: waitress processes on one socket."
+    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8000)
-        parser.add_argument("--processes", type=int, default=2)
-        parser.add_argument("--threads", type=int, default=8)
+        parser.add_argument("--workers", type=int, default=2, help="web processes")
+        parser.add_argument("--threads", type=int, default=8, help="of each process")
+        parser.add_argument(
+            "--trusted-proxy",
+            default=os.environ.get("OVERSIGHT_TRUSTED_PROXY") or None,
+            metavar="ADDRESS",
+            help="the peer whose X-Forwarded-* headers count (* for any); none by default",
+        )
+        parser.add_argument("--fd", type=int, help="a listening socket, inherited")
+        parser.add_argument("--ready-fd", type=int, help="a pipe to report readiness by")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        application = import_string("oversight.wsgi.application")
+        # Whatever was asked while loading, no connection may be shared by forked processes.
+        connections.close_all()
         try:
-            listener = web.bind(options["host"], options["port"])
+            if options["fd"] is not None:
+                listener = socket.socket(fileno=options["fd"])
+            else:
+                listener = listening.listen(options["host"], options["port"])
         except OSError as error:
-            raise CommandError(f"{options['host']}:{options['port']}: {error.strerror}") from error
-        connections.close_all()  # nothing of the parent's may be shared with the processes
-        web.serve(
+            raise CommandError(str(error)) from error
+
+        def on_ready() -> None:
+            if options["ready_fd"] is not None:
+                os.write(options["ready_fd"], b"ready\n")
+                os.close(options["ready_fd"])
+            else:
+                self.stderr.write(f"serving on {listening.address(listener)}")
+
+        Prefork(
             application,
             listener,
-            processes=options["processes"],
-            threads=options["threads"],
-            proxy=os.environ.get("OVERSIGHT_TRUSTED_PROXY", ""),
-        )
+            workers=max(1, options["workers"]),
+            limits=Limits(threads=options["threads"], trusted_proxy=options["trusted_proxy"]),
+        ).run(on_ready)

@@ -59,7 +59,9 @@ class Command(BaseCommand):
                     given += 1
                     wrong += errs
                     bar.update()
-        self.stdout.write(f"{given} verdicts by {len(reviewers)} simulated reviewers, {wrong} wrong")
+        self.stdout.write(
+            f"{given} verdicts by {len(reviewers)} simulated reviewers, {wrong} wrong"
+        )
 
 
 def _reviewer(project: Project, number: int) -> Actor:

@@ -33,10 +33,11 @@ class Command(BaseCommand):
             owner, password = made
             project = create_project(slug=PROJECT, name="Main", owner=owner)
             equip_project(system_actor(project, "firstowner"))
-        login = f"{owner.email}  {password}"
+            login = f"{owner.email}  {password}"
+            if options["tell"] is not None:
+                # Before the commit: an account whose password nobody was told is a locked house.
+                told = Path(options["tell"])
+                told.touch(mode=0o600)
+                told.write_text(login)
         if options["tell"] is None:
             self.stdout.write(login)
-        else:
-            told = Path(options["tell"])
-            told.touch(mode=0o600)
-            told.write_text(login)

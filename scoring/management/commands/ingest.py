@@ -34,9 +34,10 @@ class Command(BaseCommand):
         actor = system_actor(project, "ingest")
         counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
         first_line = 1
-        with path.open("rb") as raw, tqdm(
-            total=path.stat().st_size, unit="B", unit_scale=True, disable=None
-        ) as bar:
+        with (
+            path.open("rb") as raw,
+            tqdm(total=path.stat().st_size, unit="B", unit_scale=True, disable=None) as bar,
+        ):
             lines: IO[bytes] | gzip.GzipFile = (
                 gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
             )

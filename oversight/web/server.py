@@ -1,0 +1,107 @@
+"""One web process: waitress on a socket it was given, until it is told to stop."""
+
+import logging
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from waitress import wasyncore
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+
+from oversight.web.channel import Channel
+from oversight.web.limits import Limits
+
+REVIEW_SECONDS = 1.0  # between two looks for clients that are too slow
+QUIET_SECONDS = 0.3  # an idle connection's chance to bring a request that is on its way
+
+
+class Server(TcpWSGIServer):
+    """Waitress' server with our connections, a heartbeat and a drain."""
+
+    channel_class = Channel
+
+    def __init__(self, application: Any, listener: socket.socket, limits: Limits) -> None:
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(limits.threads)
+        super().__init__(
+            application,
+            map={},
+            _sock=listener,
+            dispatcher=dispatcher,
+            adj=limits.adjustments(),
+            bind_socket=False,
+            sockinfo=(listener.family, listener.type, listener.proto, listener.getsockname()),
+        )
+        self.limits = limits
+        self.is_draining = False
+        self._next_review_at = 0.0
+
+    def maintenance(self, now: float) -> None:
+        monotonic = time.monotonic()
+        if monotonic < self._next_review_at:
+            return
+        self._next_review_at = monotonic + REVIEW_SECONDS
+        for channel in list(self.active_channels.values()):
+            channel.review(monotonic)
+
+    def stop(self) -> None:
+        """Begin to drain; safe in a signal handler."""
+        self.is_draining = True
+        with suppress(OSError):
+            self.pull_trigger()
+
+    def serve(self, heartbeat: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop`, then finish what has begun, for as long as the limits allow.
+
+        Args:
+            heartbeat: called at least once a second while all is well.
+        """
+        while not self.is_draining:
+            wasyncore.poll2(1.0, self._map)
+            heartbeat()
+        self.accepting = False
+        began = time.monotonic()
+        while self.active_channels and time.monotonic() < began + self.limits.drain_seconds:
+            if time.monotonic() > began + QUIET_SECONDS:
+                for channel in list(self.active_channels.values()):
+                    if channel.is_idle:
+                        channel.handle_close()
+            wasyncore.poll2(0.05, self._map)
+            heartbeat()
+        self.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._map)
+
+
+def run(
+    application: Any,
+    listener: socket.socket,
+    limits: Limits,
+    heartbeat: Callable[[], None] = lambda: None,
+) -> None:
+    """Serve on the socket until SIGTERM or SIGINT, then drain."""
+    _allow_descriptors(2 * limits.connections + 200)
+    # A queue is normal under load, and long requests are refused by their age.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    server = Server(application, listener, limits)
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        server.stop()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    server.serve(heartbeat)
+
+
+def _allow_descriptors(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -1,0 +1,64 @@
+"""Two hundred claims at once over twenty cases, on real connections: no slot twice, none idle."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+
+from oversight.tenancy.models import Role
+from review.models import Slot
+from review.services import claims, rounds
+from tests.factories import make_api, make_member, make_record
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+N_CASES, N_REVIEWERS, N_PLACES = 20, 20, 10
+
+
+def test_two_hundred_claims_over_twenty_cases(project, owner, queue):
+    queue.overlap = 9  # the most that a case may have
+    queue.evaluation_budget = 0
+    queue.save()
+    project.held_out_share = 0
+    project.save()
+    make_api(project).post("records", {"records": [make_record(i) for i in range(N_CASES)]})
+    rounds.run(owner, queue=queue, budget=N_CASES)
+    places = Slot.objects.filter(queue=queue).count()
+    assert places == N_CASES * 9
+    reviewers = [make_member(project, Role.REVIEWER) for _ in range(N_REVIEWERS)]
+    start = threading.Barrier(N_REVIEWERS)
+
+    def claim_ten(reviewer):
+        start.wait()
+        try:
+            return [claims.claim_next(reviewer, queue=queue) for _ in range(N_PLACES)]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(N_REVIEWERS) as pool:
+        got = [c for batch in pool.map(claim_ten, reviewers) for c in batch if c is not None]
+    assert len(got) == places, "a slot stayed idle although reviewers asked for it"
+    assert len({claim.slot.pk for claim in got}) == places, "a slot was given twice"
+    assert len({(claim.case.pk, claim.slot.reviewer_id) for claim in got}) == places
+    assert len({claim.token for claim in got}) == places
+
+
+def test_one_reviewer_in_many_tabs_never_has_two_places_of_a_case(project, owner, queue):
+    queue.overlap = 3
+    queue.save()
+    make_api(project).post("records", {"records": [make_record(i) for i in range(8)]})
+    rounds.run(owner, queue=queue, budget=8)
+    reviewer = make_member(project)
+    start = threading.Barrier(8)
+
+    def claim_one(_):
+        start.wait()
+        try:
+            return claims.claim_next(reviewer, queue=queue)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        got = [claim for claim in pool.map(claim_one, range(8)) if claim is not None]
+    assert len({claim.case.pk for claim in got}) == len(got)
