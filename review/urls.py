@@ -3,7 +3,7 @@
 from django.urls import path
 
 from review import rule_urls
-from review.views import desk, evidence, queues, records, rounds
+from review.views import datasets, desk, evidence, queues, records, rounds
 
 app_name = "review"
 
