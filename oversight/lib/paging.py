@@ -49,7 +49,7 @@ def page(
     rows: QuerySet[Any],
     params: Mapping[str, str],
     *,
-    after: Callable[[QuerySet[Any], list[Any]], QuerySet[Any]],
+    after: Callable[[Any, list[Any]], QuerySet[Any]],
     key: Callable[[Any], list[str | int]],
 ) -> tuple[list[Any], str | None]:
     """One page of an ordered queryset and the cursor of the next, or None at the end.
