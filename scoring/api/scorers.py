@@ -61,9 +61,7 @@ class VersionsView(APIView):
             after=lambda rows, key: rows.filter(pk__lt=int(key[0])),
             key=lambda row: [row.pk],
         )
-        return Response(
-            {"results": [selectors.as_answer(row) for row in found], "next": following}
-        )
+        return Response({"results": [selectors.as_answer(row) for row in found], "next": following})
 
     @extend_schema(
         operation_id="scorer_versions_fit", request=FitSerializer, responses={202: JobSerializer}
@@ -72,9 +70,7 @@ class VersionsView(APIView):
         form = FitSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         scorer = selectors.get_scorer(request.user, slug)
-        return accepted(
-            fitting.ask_for_fit(request.user, slug=scorer.slug, **form.validated_data)
-        )
+        return accepted(fitting.ask_for_fit(request.user, slug=scorer.slug, **form.validated_data))
 
 
 class VersionView(APIView):
