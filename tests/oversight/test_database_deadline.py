@@ -174,10 +174,21 @@ def test_a_frozen_server_is_waited_for_once_and_left_alone_until_it_answers(conn
             with allowance.limited(9.0) as left, pytest.raises(OperationalError, match="lately"):
                 ask(wrapper)
             assert left.seconds > 8.9  # refused at once, without waiting
+            wrapper.close_if_unusable_or_obsolete()  # as Django does after each request
     time.sleep(1.1)  # the pause between probes
     with allowance.limited(10.0):
         assert ask(second) == 1
         assert ask(fresh) == 1
+
+
+def test_looking_whether_a_connection_works_ends_too(connect, frozen):
+    wrapper = connect()
+    ask(wrapper)
+    wrapper.errors_occurred = True
+    with frozen:
+        wrapper.close_if_unusable_or_obsolete()
+    assert wrapper.connection is None
+    assert ask(wrapper) == 1
 
 
 def test_connecting_to_a_frozen_server_ends_too(connect, frozen):
