@@ -15,9 +15,9 @@ from oversight.lib import errors
 from oversight.lib.clock import rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
+from scoring.core.scorers import ensemble_settings, percentile_fit
 from scoring.core.scorers.contract import BaselineTooSmallError, RecordBatch, ScorerError
 from scoring.core.scorers.ensemble_fit import fit_ensemble
-from scoring.core.scorers.percentile_fit import fit_percentile
 from scoring.core.state import ScorerState
 from scoring.intake import fingerprints
 from scoring.models import InferenceRecord, RecordPayload, ScorerVersion
@@ -29,7 +29,11 @@ _CHUNK = 1_000
 # By what they promise, the most first: without a kind, the first that the window allows is fitted.
 KINDS: dict[str, Callable[..., ScorerState]] = {
     "ensemble": fit_ensemble,
-    "percentile": fit_percentile,
+    "percentile": percentile_fit.fit_percentile,
+}
+_READERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "ensemble": ensemble_settings.read_settings,
+    "percentile": percentile_fit.read_settings,
 }
 
 
@@ -39,6 +43,7 @@ def ask_for_fit(
     slug: str = scorers.DEFAULT,
     since: datetime | None = None,
     until: datetime | None = None,
+    kind: str | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> Job:
     """A job that fits the next version of a scorer; the arguments are those of `fit`.
@@ -49,15 +54,13 @@ def ask_for_fit(
     access.require(actor, "scorers:write")
     if since is not None and until is not None and since >= until:
         raise errors.InvalidInput.at("until", "must lie after the window's beginning", "too_early")
-    try:
-        read_settings(config or {})
-    except ScorerError as error:
-        raise errors.InvalidInput.at("config", str(error)) from error
+    _kinds_for(kind, config or {})
     with transaction.atomic():
         return jobs.enqueue(
             actor,
             "scoring.tasks.fit_scorer",
             scorer=slug,
+            kind=kind,
             since=since and since.isoformat(),
             until=until and until.isoformat(),
             config=dict(config or {}),
@@ -86,8 +89,7 @@ def fit(
         InvalidInput: settings are malformed, or the window holds too few records.
     """
     access.require(actor, "scorers:write")
-    if kind is not None and kind not in KINDS:
-        raise errors.InvalidInput.at("kind", f"one of {', '.join(KINDS)}")
+    kinds = _kinds_for(kind, config or {})
     by_model: dict[str, list[Subject]] = {}
     n_records = 0
     first = last = None
@@ -101,7 +103,7 @@ def fit(
     settings.setdefault("signals", _all_signals(batches))
     return scorers.propose(
         actor,
-        state=_fitted([kind] if kind else list(KINDS), batches, settings),
+        state=_fitted(kinds, batches, settings),
         baseline={
             "n_records": n_records,
             "models": {model: len(subjects) for model, subjects in sorted(by_model.items())},
@@ -109,6 +111,27 @@ def fit(
             "last": last and rfc3339(last),
         },
     )
+
+
+def _kinds_for(kind: str | None, config: Mapping[str, Any]) -> list[str]:
+    """The kinds to try: the one asked for, else all whose settings these can be.
+
+    Raises:
+        InvalidInput: there is no such kind, or no kind takes these settings.
+    """
+    if kind is not None and kind not in KINDS:
+        raise errors.InvalidInput.at("kind", f"one of {', '.join(KINDS)}")
+    refusals = []
+    fitting = []
+    for name in [kind] if kind else KINDS:
+        try:
+            _READERS[name](config)
+            fitting.append(name)
+        except ScorerError as error:
+            refusals.append(f"{name}: {error}")
+    if not fitting:
+        raise errors.InvalidInput.at("config", "; ".join(refusals))
+    return fitting
 
 
 def _fitted(
