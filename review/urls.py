@@ -3,12 +3,19 @@
 from django.urls import path
 
 from review import rule_urls
-from review.views import datasets, desk, evidence, queues
+from review.views import datasets, desk, evidence, queues, records, rounds
 
 app_name = "review"
 
 urlpatterns = [
     *rule_urls.urlpatterns,
+    path("records/", records.record_list, name="record_list"),
+    path("records/<uuid:record>/", records.record_detail, name="record_detail"),
+    path("records/<uuid:record>/review", records.record_review, name="record_review"),
+    path("records/<uuid:record>/images/<int:index>", records.record_image, name="record_image"),
+    path("rounds/", rounds.round_list, name="round_list"),
+    path("rounds/draw", rounds.round_draw, name="round_draw"),
+    path("rounds/<int:round_id>/", rounds.round_detail, name="round_detail"),
     path("queues/", queues.queue_list, name="queue_list"),
     path("queues/<slug:queue>/review/", desk.review, name="desk"),
     path("cases/<uuid:case>/verdict", desk.submit, name="submit"),

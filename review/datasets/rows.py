@@ -8,7 +8,7 @@ from typing import Any
 
 from oversight.audit.services import content_hmac
 from oversight.lib import codec
-from review.datasets.columns import CLASSIFICATION, EVALUATION, RAW, TRAIN
+from review.datasets.columns import CLASSIFICATION, EVALUATION, RAW, TRAIN, WITH_CONTENT
 from review.datasets.labels import Labels
 from review.datasets.weights import FinishedDraw, weigh
 from review.models import Case, DatasetVersion
@@ -116,7 +116,7 @@ class RowMaker:
         told: dict[str, Any] = {}
         if self.dataset.label_rule == "single" and row["first"]:
             told |= {**row["first"], "label_rule": "single", "n_verdicts": 1, "agreement": None}
-        if not row["may_train"]:
+        if self.dataset.kind in WITH_CONTENT and not row["may_train"]:
             told |= {"input": None, "output": None}
             self.tally.emptied["content_without_training_consent"] += 1
         return told

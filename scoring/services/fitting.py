@@ -7,12 +7,16 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from django.db import transaction
+
+from oversight.jobs import services as jobs
+from oversight.jobs.models import Job
 from oversight.lib import errors
 from oversight.lib.clock import rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from scoring.core.scorers.contract import RecordBatch, ScorerError
-from scoring.core.scorers.percentile_fit import fit_percentile
+from scoring.core.scorers.percentile_fit import fit_percentile, read_settings
 from scoring.intake import fingerprints
 from scoring.models import InferenceRecord, RecordPayload, ScorerVersion
 from scoring.services import scorers
@@ -22,9 +26,41 @@ MAX_RECORDS = 20_000  # the newest of the window: quantiles need no more
 _CHUNK = 1_000
 
 
+def ask_for_fit(
+    actor: Actor,
+    *,
+    slug: str = scorers.DEFAULT,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> Job:
+    """A job that fits the next version of a scorer; the arguments are those of `fit`.
+
+    Raises:
+        InvalidInput: settings are malformed, or the window ends before it begins.
+    """
+    access.require(actor, "scorers:write")
+    if since is not None and until is not None and since >= until:
+        raise errors.InvalidInput.at("until", "must lie after the window's beginning", "too_early")
+    try:
+        read_settings(config or {})
+    except ScorerError as error:
+        raise errors.InvalidInput.at("config", str(error)) from error
+    with transaction.atomic():
+        return jobs.enqueue(
+            actor,
+            "scoring.tasks.fit_scorer",
+            scorer=slug,
+            since=since and since.isoformat(),
+            until=until and until.isoformat(),
+            config=dict(config or {}),
+        )
+
+
 def fit(
     actor: Actor,
     *,
+    slug: str = scorers.DEFAULT,
     since: datetime | None = None,
     until: datetime | None = None,
     config: Mapping[str, Any] | None = None,
@@ -32,6 +68,7 @@ def fit(
     """Fit the percentile scorer to the project's records of a window and store it as proposed.
 
     Args:
+        slug: the scorer that gets the version.
         since, until: the window by occurrence; open where None.
         config: settings of `fit_percentile`; signals default to all that occur, high is anomalous.
 
@@ -56,6 +93,7 @@ def fit(
         raise errors.InvalidInput(f"no scorer could be fitted: {error}", code="no_fit") from error
     return scorers.propose(
         actor,
+        slug=slug,
         state=state,
         baseline={
             "n_records": n_records,

@@ -103,7 +103,7 @@ def test_a_part_of_a_draw_weighs_as_a_smaller_draw(api, owner, queue, send, expo
     """Against the sampler itself: the prefix of k' is the draw of budget k' (same keys)."""
     send(60)
     rounds.run(owner, queue=queue, budget=12)
-    judge(api, queue, 14)
+    judge(api, queue, 8)
     stream = SamplingRound.objects.get(queue=queue, stratum="stream")
     selections = list(stream.selections.order_by("position"))
     done = set(
@@ -244,6 +244,7 @@ def test_content_leaves_with_training_consent_only(api, owner, queue, send, expo
     assert dataset.manifest["consent"] == [
         {"training": True, "basis": "contract", "rows": len(rows)}
     ]
+    assert rows_of(export())[0].keys().isdisjoint({"input", "output"})
     measured = rows_of(export("evaluation"))
     assert {row["external_id"] for row in measured} <= held_out
     assert all((row["input"] is not None) == _odd(row) for row in measured)
@@ -438,7 +439,9 @@ def test_filters_narrow(api, owner, queue, send, export):
     last = CaseEvidence.objects.order_by("-occurred_at")[0].occurred_at
     recent = rows_of(export(filters={"since": (last - timedelta(seconds=4)).isoformat()}))
     assert 0 < len(recent) <= 5
-    assert rows_of(export(filters={"rubric_version": 9})) == []
+    other = export(filters={"rubric_version": 9})
+    assert (rows_of(other), other.manifest["counts"]["rows"]) == ([], 0)
+    assert "speak of no population" in other.manifest["weights"]
     held_out = rows_of(export(split="evaluation"))
     assert {row["split"] for row in held_out} <= {"evaluation"}
 

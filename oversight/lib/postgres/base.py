@@ -9,7 +9,6 @@ from django.db.backends.postgresql import base
 from oversight.lib import allowance
 from oversight.lib.postgres import driver
 
-
 # Django looks whether a connection still works before and after a request too, where there is no
 # allowance: a frozen server would hold the thread there for good.
 CHECK_SECONDS = 2.0
