@@ -77,7 +77,8 @@ def inverse_root(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     d = len(covariance)
     jitter = 1e-6 * np.trace(covariance) / d
     lower = np.linalg.cholesky(covariance + jitter * np.eye(d))
-    return np.ascontiguousarray(np.linalg.inv(lower).T)
+    # a general inverse leaves rounding noise where a triangular one has zeros
+    return np.triu(np.linalg.inv(lower).T)
 
 
 def whitening(

@@ -46,9 +46,9 @@ class FingerprintSpec:
     size: length of the fingerprint, at least one number per layer and pool.
     pools: any of mean, max, last, std.  squash: tanh, sigmoid or identity.
     seed: of the random projections.
-    max_tokens: longer sequences are thinned to this many evenly spaced tokens, the last included,
-        so that the cost of an extraction has a bound: the default keeps 12 layers of width 768
-        well under 2 ms.
+    max_tokens: longer sequences are thinned to at most this many evenly spaced tokens, the last
+        included, so that the cost of an extraction has a bound: the default keeps 12 layers of
+        width 768 under 2 ms.
     """
 
     layers: tuple[tuple[str, int], ...]
@@ -108,6 +108,7 @@ class Fingerprinter:
             if projection is None or projection.weights.shape != (width, max(slots)):
                 raise FingerprintError(f"layer {name!r}: weights ({width}, {max(slots)}) expected")
         self.spec = spec
+        self._slots = spec.slots()
         self._projections = projections
 
     def extract(self, activations: Activations) -> NDArray[np.float32]:
@@ -119,7 +120,7 @@ class Fingerprinter:
         Raises FingerprintError where a width differs, a value is not finite, or no layer is there.
         """
         parts: list[NDArray[np.float32]] = []
-        for (name, width), slots in zip(self.spec.layers, self.spec.slots(), strict=True):
+        for (name, width), slots in zip(self.spec.layers, self._slots, strict=True):
             tokens = activations.get(name)
             if tokens is None or len(tokens) == 0:
                 parts.append(np.zeros(sum(slots), np.float32))
@@ -273,9 +274,8 @@ def attention_features(maps: NDArray[Any]) -> NDArray[np.float32]:
 def thin(tokens: NDArray[Any], max_tokens: int) -> NDArray[Any]:
     """At most `max_tokens` evenly spaced tokens, the last one always among them."""
     n = len(tokens)
-    if n <= max_tokens:
-        return tokens
-    return tokens[(np.arange(1, max_tokens + 1) * n) // max_tokens - 1]
+    stride = -(-n // max_tokens)
+    return tokens[(n - 1) % stride :: stride] if stride > 1 else tokens  # a view, not a copy
 
 
 def _principal_directions(covariance: NDArray[np.float64], k: int) -> NDArray[np.float64]:

@@ -1,13 +1,16 @@
 """What keeps a dirty baseline from spoiling a detector: trimming, and scales that ignore tails."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.core.detectors.contract import Detector
+
 TRIM_SHARE = 0.10
 N_TRIMS = 2
+REINSTATE_SPREADS = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,26 @@ def fit_robust_scale(x: NDArray[np.float64]) -> RobustScale:
     return RobustScale(float(median), 1.0)
 
 
+def mean_score(
+    detectors: Sequence[Detector], x: NDArray[np.float32]
+) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+    """Mean of several detectors' squashed scores, taken back to spreads, as a function.
+
+    x: records (n, d) that set the scales, usually those the detectors were fitted to.
+    """
+    scales = [fit_robust_scale(detector.score(x)) for detector in detectors]
+
+    def score(rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        total = np.zeros(len(rows))
+        for detector, scale in zip(detectors, scales, strict=True):
+            total += scale.squashed(detector.score(rows))
+        mean = total / len(detectors)
+        spreads: NDArray[np.float64] = np.sign(mean) * np.expm1(np.abs(mean))
+        return spreads
+
+    return score
+
+
 def trimmed(
     x: NDArray[np.float32],
     score_with: Callable[
@@ -54,16 +77,27 @@ def trimmed(
     *,
     minimum: int = 50,
 ) -> NDArray[np.float32]:
-    """The baseline (n, d) without what looks anomalous in it: twice, fit and drop the top 10 %.
+    """The baseline (n, d) without what does not belong to it, its order kept.
+
+    Twice, fit and drop the most anomalous 10 %; then fit to that core and take back all records
+    within 8 spreads of its median. The trims alone cost a clean baseline its tails: TPR at 1 %
+    false positives on six public sets is .62 untrimmed, .57 trimmed, .62 with the last step. On a
+    contaminated baseline it is .44, .55 and .57 (benchmarks/engine_detection.py).
 
     score_with: fits to records and returns a scoring function.
-    Stops before fewer than `minimum` records are left. The order of records is kept.
+    Returns x itself where a core of fewer than `minimum` records would be left.
+
+    Source: the reweighting step of Rousseeuw & Van Driessen, A Fast Algorithm for the Minimum
+    Covariance Determinant Estimator, Technometrics 1999.
     """
+    core = x
     for _ in range(N_TRIMS):
-        keep = len(x) - int(TRIM_SHARE * len(x))
+        keep = len(core) - int(TRIM_SHARE * len(core))
         if keep < minimum:
-            break
-        scores = score_with(x)(x)
-        order = np.argsort(scores, kind="stable")
-        x = x[np.sort(order[:keep])]
-    return x
+            return x
+        order = np.argsort(score_with(core)(core), kind="stable")
+        core = core[np.sort(order[:keep])]
+    score = score_with(core)
+    scale = fit_robust_scale(score(core))
+    kept: NDArray[np.float32] = x[score(x) <= scale.median + REINSTATE_SPREADS * scale.spread]
+    return kept

@@ -4,7 +4,7 @@ The window is split: detectors see one part, conformal ranks and scales come fro
 that p-values are valid for records that neither has seen.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from scoring.core.detectors.fitting import (
 )
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
-from scoring.core.detectors.robust import RobustScale, fit_robust_scale, trimmed
+from scoring.core.detectors.robust import RobustScale, fit_robust_scale, mean_score, trimmed
 from scoring.core.scorers import ensemble_v1, rank_v1
 from scoring.core.scorers.batches import join, take, without_fingerprints
 from scoring.core.scorers.contract import BaselineTooSmallError, InvalidBatchError, RecordBatch
@@ -32,6 +32,8 @@ from scoring.core.state import ScorerState
 CALIBRATION_SHARE = 0.4
 MIN_CALIBRATION = 300  # 299 support a false-alarm rate of 1 %
 INTERVAL_POINTS = 1025
+# Whatever the profile: fitting may take its time, and one detector alone trims tails it dislikes.
+TRIM_WITH = ("mahalanobis", "isolation_forest", "knn")
 Violations = Mapping[str, NDArray[np.float32]]
 
 
@@ -143,9 +145,11 @@ def _fit_model(
     weights = group_weights(settings, with_violations=n_violations >= MIN_VIOLATIONS)
     if not weights:
         return
-    unsupervised = [name for name in weights if name != "contrastive"] or ["mahalanobis"]
     if settings["trim"]:
-        x = trimmed(x, lambda rows: _mean_score(rows, unsupervised, rng))
+        x = trimmed(
+            x,
+            lambda rows: mean_score([_fit_detector(name, rows, rng) for name in TRIM_WITH], rows),
+        )
     prefix, entries = f"model/{len(draft.models)}", []
     for name, weight in weights.items():
         detector = _fit_detector(name, x, rng, violations)
@@ -180,22 +184,6 @@ def _fit_detector(
     if name == "isolation_forest":
         return fit_isolation_forest(x, rng=rng)
     return fit_contrastive(x, rng=rng, violations=violations)
-
-
-def _mean_score(
-    x: NDArray[np.float32], names: Sequence[str], rng: np.random.Generator
-) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
-    """Mean squashed score of several detectors fitted to x, as a function."""
-    detectors = [_fit_detector(name, x, rng) for name in names]
-
-    def score(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        total = np.zeros(len(rows))
-        for detector in detectors:
-            values = detector.score(rows)
-            total += fit_robust_scale(values).squashed(values)
-        return total / len(detectors)
-
-    return score
 
 
 def _calibrate(splits: Sequence[_Split], settings: Mapping[str, Any], draft: _Draft) -> None:

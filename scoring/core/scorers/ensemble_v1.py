@@ -212,9 +212,8 @@ class EnsembleV1:
             n = calibration.knots.n
             below, _ = rank_v1.counts(calibration.knots, raw[members])
             score[members] = below / (n + 1)
-            grid = np.linspace(0.0, n, len(calibration.low))
-            low[members] = np.minimum(np.interp(below, grid, calibration.low), score[members])
-            high[members] = np.maximum(np.interp(below, grid, calibration.high), score[members])
+            low[members] = np.minimum(_at(calibration.low, below / n), score[members])
+            high[members] = np.maximum(_at(calibration.high, below / n), score[members])
             index = np.flatnonzero(members)
             context = [batch.context[i] for i in index.tolist()] if batch.context else ()
             decisions = decide(calibration.rule, score[members], context)
@@ -242,6 +241,16 @@ class EnsembleV1:
         if math.isinf(observed):
             return "the fingerprint is not finite, so the record goes to review"
         return f"distance from the model's baseline is {_spreads(spreads)} its median"
+
+
+def _at(points: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Linear interpolation in points at i/(len - 1), at a share in [0, 1]."""
+    position = share * (len(points) - 1)
+    left = np.minimum(position.astype(np.intp), len(points) - 2)
+    value: NDArray[np.float64] = points[left] + (position - left) * (
+        points[left + 1] - points[left]
+    )
+    return value
 
 
 def _spreads(spreads: float) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.core.covariance import whitening
+from scoring.core.detectors.mahalanobis import Mahalanobis
 from scoring.core.scorers import percentile_v1, rank_v1
 from scoring.core.scorers.contract import (
     N_TIERS,
@@ -155,10 +155,10 @@ def _fit_fingerprints(
         rng = np.random.default_rng(settings["seed"])
         distances[model] = _cross_fitted_distances(x, rng)
         knots = rank_v1.build_knots(distances[model])
-        mean, root = _whitening(x)
+        detector = Mahalanobis.fit(x)
         prefix = f"fingerprint/{len(into.fingerprints)}"
         into.arrays.update(knot_arrays(prefix, knots))
-        into.arrays.update({f"{prefix}/mean": mean, f"{prefix}/whitening": root})
+        into.arrays.update({f"{prefix}/mean": detector.mean, f"{prefix}/root": detector.root})
         into.fingerprints.append({"model": model, "n": knots.n})
     return distances
 
@@ -187,15 +187,8 @@ def _cross_fitted_distances(
     fold = rng.permutation(len(x)) % N_FOLDS
     distance = np.empty(len(x))
     for k in range(N_FOLDS):
-        mean, root = _whitening(x[fold != k])
-        held_out = percentile_v1.FingerprintPart(mean, root, _NO_KNOTS)
-        distance[fold == k] = held_out.distance(x[fold == k])
+        distance[fold == k] = Mahalanobis.fit(x[fold != k]).score(x[fold == k])
     return distance
-
-
-def _whitening(x: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    mean, root = whitening(x)
-    return mean.astype(np.float32), root.astype(np.float32)
 
 
 def _baseline_scores(
@@ -239,6 +232,3 @@ def _state(
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-_NO_KNOTS = rank_v1.build_knots(np.zeros(1))

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.core.detectors.contract import DetectorError
+from scoring.core.detectors.mahalanobis import Mahalanobis
 from scoring.core.scorers import rank_v1
 from scoring.core.scorers.calibration_map_v1 import RAW, P, p_violation, read_calibration
 from scoring.core.scorers.contract import (
@@ -30,7 +32,6 @@ from scoring.core.state import ScorerState
 
 KIND = "percentile"
 NUMBER = 1
-CHUNK_ROWS = 1024  # keeps a chunk of 256-dimensional float32 rows in the cache
 INTERVAL_ALPHA = 0.05
 
 
@@ -46,23 +47,15 @@ class SignalPart:
 
 @dataclass(frozen=True, eq=False)
 class FingerprintPart:
-    """One model's fingerprint baseline: distance = ‖(x - mean)·whitening‖₂, and its ranks.
+    """One model's fingerprint baseline and the ranks of its distances."""
 
-    mean: float32 (d,).  whitening: float32 (d, d), so that whitening·whiteningᵀ is the precision.
-    """
-
-    mean: NDArray[np.float32]
-    whitening: NDArray[np.float32]
+    detector: Mahalanobis
     knots: rank_v1.Knots
 
     def distance(self, x: NDArray[np.float32]) -> NDArray[np.float64]:
         """Mahalanobis distance: float32 (n, d) -> float64 (n,); not finite where x is not."""
-        out = np.empty(len(x))
-        for start in range(0, len(x), CHUNK_ROWS):
-            with np.errstate(over="ignore", invalid="ignore"):
-                z = (x[start : start + CHUNK_ROWS] - self.mean) @ self.whitening
-                out[start : start + CHUNK_ROWS] = np.einsum("ij,ij->i", z, z)
-        return np.sqrt(out)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.detector.score(x)
 
 
 class PercentileV1:
@@ -91,7 +84,7 @@ class PercentileV1:
             self._fingerprint_weight = float(settings["fingerprint_weight"])
             self._score_knots = read_knots(state, "score", state.config["n_records"])
             self._rule = read_rule(settings, thresholds_at(settings["tier_rates"]))
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, DetectorError) as error:
             raise InvalidConfigError(f"not the state of a percentile scorer: {error}") from error
         self._calibration = read_calibration(state.arrays)
         self._check(state)
@@ -105,7 +98,7 @@ class PercentileV1:
             known |= knot_names(f"signal/{i}")
         for i in range(len(self._fingerprints)):
             known |= knot_names(f"fingerprint/{i}")
-            known |= {f"fingerprint/{i}/mean", f"fingerprint/{i}/whitening"}
+            known |= {f"fingerprint/{i}/mean", f"fingerprint/{i}/root"}
         if not set(state.arrays) <= known:
             raise InvalidConfigError(f"unknown arrays {sorted(set(state.arrays) - known)[:3]}")
         weights = [part.weight for part in self._signals]
@@ -205,10 +198,10 @@ def _distances(
     rows = batch.fingerprint_rows
     if batch.fingerprints is None or not rows.any():
         return distance, np.zeros(batch.n, np.bool_)
-    if batch.fingerprints.shape[1] != baseline.mean.size:
+    if batch.fingerprints.shape[1] != baseline.detector.mean.size:
         raise InvalidBatchError(
             f"fingerprints of model {batch.model!r} have {batch.fingerprints.shape[1]} dimensions,"
-            f" its baseline {baseline.mean.size}"
+            f" its baseline {baseline.detector.mean.size}"
         )
     distance[rows] = baseline.distance(
         batch.fingerprints if rows.all() else batch.fingerprints[rows]
@@ -231,11 +224,5 @@ def _percent(rank: float, n: int) -> str:
 
 
 def _read_fingerprint(state: ScorerState, prefix: str, n: Any) -> FingerprintPart:
-    mean, whitening = state.arrays[f"{prefix}/mean"], state.arrays[f"{prefix}/whitening"]
-    if mean.ndim != 1 or whitening.shape != (mean.size, mean.size) or mean.size == 0:
-        raise InvalidConfigError(f"{prefix}: mean (d,) and whitening (d, d) expected")
-    if not mean.dtype == whitening.dtype == np.float32:
-        raise InvalidConfigError(f"{prefix}: float32 expected")
-    if not (np.isfinite(mean).all() and np.isfinite(whitening).all()):
-        raise InvalidConfigError(f"{prefix}: not finite")
-    return FingerprintPart(mean, whitening, read_knots(state, prefix, n))
+    arrays = {name: state.arrays[f"{prefix}/{name}"] for name in ("mean", "root")}
+    return FingerprintPart(Mahalanobis.from_arrays(arrays), read_knots(state, prefix, n))

@@ -46,6 +46,7 @@ def test_inverse_root_factors_the_precision():
     x = np.random.default_rng(2).normal(size=(200, 6))
     covariance = ledoit_wolf(x).covariance
     root = inverse_root(covariance)
+    assert (np.tril(root, -1) == 0).all()
     np.testing.assert_allclose(root @ root.T, np.linalg.inv(covariance), rtol=1e-4, atol=1e-5)
 
 

@@ -339,7 +339,7 @@ def test_batches_that_do_not_fit_are_refused(scorer):
         ("signal/0/values", np.zeros(600)),
         ("signal/0/below", np.zeros(3)),
         ("fingerprint/0/mean", np.zeros(6)),
-        ("fingerprint/0/whitening", np.full((6, 6), np.nan, np.float32)),
+        ("fingerprint/0/root", np.full((6, 6), np.nan, np.float32)),
         ("score/upto", None),
         ("surprise", np.zeros(1)),
     ],
