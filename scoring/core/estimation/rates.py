@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.core.estimation.estimate import MIN_EFFECTIVE_POSITIVES, METRICS, Estimate, Metric
+from scoring.core.estimation.estimate import METRICS, MIN_EFFECTIVE_POSITIVES, Estimate, Metric
 from scoring.core.estimation.intervals import (
     FloorBound,
     clopper_pearson,

@@ -290,7 +290,7 @@ def test_rate_base_is_the_share_of_the_denominator(traffic):
 
 @pytest.mark.parametrize("arguments", [{"metric": "f1"}, {"metric": "fpr", "level": 1.0}])
 def test_wrong_questions_are_refused(arguments):
-    with pytest.raises(ValueError, match="metric|level"):
+    with pytest.raises(ValueError, match=r"metric|level"):
         estimate_rate([census([1.0])], **arguments)
 
 
