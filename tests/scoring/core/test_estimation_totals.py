@@ -250,7 +250,7 @@ def test_unresolved_labels_must_be_settled_first():
 
 @pytest.mark.parametrize(("tau", "share"), [(0.0, 1.0), (4.0, 0.3)])
 def test_floor_testimony_is_a_fair_sample_whatever_the_gain(tau, share):
-    """Each record is in it at 1 - exp(-hazard): E[1{in}/p] = 1 from the least likely on."""
+    """Each record is in it at 1 - exp(-hazard): E[1{in}/p] = 1, however likely its draw."""
     rng = np.random.default_rng(4)
     gains = np.linspace(0, 1, 40)
     counted = np.zeros(40)
