@@ -1,4 +1,4 @@
-"""`manage.py fit-scorer --project SLUG [--since T] [--until T] [--release]`."""
+"""`manage.py fit-scorer --project SLUG [--kind ensemble|percentile] [--profile lean|full] …`."""
 
 import json
 from datetime import datetime
@@ -10,6 +10,7 @@ from django.utils.dateparse import parse_datetime
 from oversight.lib.errors import ApplicationError
 from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import Project
+from scoring.core.scorers.ensemble_settings import PROFILES
 from scoring.services import fitting, scorers
 
 
@@ -27,6 +28,12 @@ class Command(BaseCommand):
         parser.add_argument("--project", required=True, metavar="SLUG")
         parser.add_argument("--since", type=moment, metavar="T")
         parser.add_argument("--until", type=moment, metavar="T")
+        parser.add_argument(
+            "--kind", choices=list(fitting.KINDS), help="default: what the window is enough for"
+        )
+        parser.add_argument(
+            "--profile", choices=sorted(PROFILES), help="which detectors an ensemble has"
+        )
         parser.add_argument("--config", type=json.loads, default={}, metavar="JSON")
         parser.add_argument("--release", action="store_true")
 
@@ -34,13 +41,17 @@ class Command(BaseCommand):
         project = Project.objects.filter(slug=options["project"]).first()
         if project is None:
             raise CommandError(f"there is no project {options['project']!r}")
+        kind, config = options["kind"], dict(options["config"])
+        if options["profile"]:  # only an ensemble has one
+            kind, config["profile"] = kind or "ensemble", options["profile"]
         actor = system_actor(project, "fit-scorer")
         try:
             version = fitting.fit(
                 actor,
                 since=options["since"],
                 until=options["until"],
-                config=options["config"],
+                kind=kind,
+                config=config,
             )
             if options["release"]:
                 scorers.release(actor, version=version)
