@@ -27,13 +27,13 @@ def _place(label: str, url_name: str, *permissions: str) -> Place:
 
 PLACES = (
     _place("Review", "review:queue_list", "review", "queues:write"),
-    _place("Records", "scoring:record_list", "records:read"),
-    _place("Rounds", "review:round_list", "rounds:run", "figures:read"),
+    _place("Records", "review:record_list", "records:read"),
+    _place("Rounds", "review:round_list", "figures:read"),
     _place("Adjudication", "review:adjudication_list", "queues:write"),
     _place("Figures", "review:figures", "figures:read"),
     _place("Policies", "review:policy_list", "policies:write"),
     _place("Rubrics", "review:rubric_list", "policies:write"),
-    _place("Scorers", "scoring:scorer_list", "scorers:write"),
+    _place("Scorers", "scoring:scorer_list", "figures:read"),
     _place("Datasets", "review:dataset_list", "datasets:read"),
     _place("Audit log", "audit:event_list", "audit:read"),
     _place("Settings", "project_settings", "members:write", "keys:write", "queues:write"),

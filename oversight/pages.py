@@ -1,6 +1,7 @@
 """Pages and endpoints of the wiring itself: errors, health, content-security reports."""
 
 import logging
+import sys
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -8,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from oversight.lib import codec, errors
-from oversight.lib.problems import problem_response
+from oversight.lib.problems import problem_response, to_application_error
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,10 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
+    """A defect, or a known trouble that came up in a middleware, where no view's handler is."""
+    error = sys.exc_info()[1]
+    if isinstance(error, Exception) and (known := to_application_error(error)) is not None:
+        return problem_response(request, known)
     failure = errors.ApplicationError("Something went wrong on our side; it has been logged.")
     failure.status, failure.code, failure.title = 500, "server_error", "Server error"
     return problem_response(request, failure)

@@ -19,6 +19,7 @@ urlpatterns = [
     path("p/<slug:project>/settings/", home.project_settings, name="project_settings"),
     path("theme", theme.set_theme, name="theme"),
     path("p/<slug:project>/", include("review.urls")),
+    path("p/<slug:project>/", include("scoring.urls")),
     path("", include("oversight.tenancy.urls")),
     path("p/<slug:project>/", include("oversight.audit.urls")),
     path("p/<slug:project>/", include("oversight.jobs.urls")),

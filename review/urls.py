@@ -3,12 +3,19 @@
 from django.urls import path
 
 from review import rule_urls
-from review.views import desk, evidence, queues
+from review.views import datasets, desk, evidence, queues, records, rounds
 
 app_name = "review"
 
 urlpatterns = [
     *rule_urls.urlpatterns,
+    path("records/", records.record_list, name="record_list"),
+    path("records/<uuid:record>/", records.record_detail, name="record_detail"),
+    path("records/<uuid:record>/review", records.record_review, name="record_review"),
+    path("records/<uuid:record>/images/<int:index>", records.record_image, name="record_image"),
+    path("rounds/", rounds.round_list, name="round_list"),
+    path("rounds/draw", rounds.round_draw, name="round_draw"),
+    path("rounds/<int:round_id>/", rounds.round_detail, name="round_detail"),
     path("queues/", queues.queue_list, name="queue_list"),
     path("queues/<slug:queue>/review/", desk.review, name="desk"),
     path("cases/<uuid:case>/verdict", desk.submit, name="submit"),
@@ -18,4 +25,8 @@ urlpatterns = [
     path("cases/<uuid:case>/images/<int:index>", evidence.image, name="evidence_image"),
     path("verdicts/<uuid:verdict>/", evidence.verdict, name="verdict"),
     path("verdicts/<uuid:verdict>/evidence", evidence.reveal, name="reveal"),
+    path("datasets/", datasets.dataset_list, name="dataset_list"),
+    path("datasets/new", datasets.dataset_new, name="dataset_new"),
+    path("datasets/<uuid:dataset>/", datasets.dataset_detail, name="dataset_detail"),
+    path("datasets/<uuid:dataset>/files/<path:name>", datasets.dataset_file, name="dataset_file"),
 ]

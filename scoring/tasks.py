@@ -1,10 +1,43 @@
-"""Schedules of the scoring floor."""
+"""Schedules and jobs of the scoring floor: ids in, one service, out."""
+
+from datetime import datetime
+from typing import Any
 
 from celery import shared_task
 
+from oversight.jobs import services as jobs
+from oversight.jobs.models import Job
+from oversight.jobs.services import Progress
+from oversight.tenancy.actors import system_actor
+from scoring.services import fitting
 from scoring.storage import partitions
 
 
 @shared_task(name="scoring.tasks.prepare_partitions")
 def prepare_partitions() -> None:
     partitions.ensure_ahead()
+
+
+@shared_task(name="scoring.tasks.fit_scorer")
+def fit_scorer(job_id: str) -> str:
+    def work(job: Job, progress: Progress) -> dict[str, Any]:
+        given = job.arguments
+        version = fitting.fit(
+            system_actor(job.project, f"job:{job.pk}"),
+            slug=given["scorer"],
+            since=_moment(given["since"]),
+            until=_moment(given["until"]),
+            kind=given.get("kind"),
+            config=given["config"],
+        )
+        return {
+            "scorer": version.scorer.slug,
+            "version": version.number,
+            "records": version.baseline["n_records"],
+        }
+
+    return jobs.run(job_id, work)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from oversight.lib import codec, errors
 
@@ -48,7 +49,7 @@ def page(
     rows: QuerySet[Any],
     params: Mapping[str, str],
     *,
-    after: Callable[[QuerySet[Any], list[Any]], QuerySet[Any]],
+    after: Callable[[Any, list[Any]], QuerySet[Any]],
     key: Callable[[Any], list[str | int]],
 ) -> tuple[list[Any], str | None]:
     """One page of an ordered queryset and the cursor of the next, or None at the end.
@@ -68,3 +69,12 @@ def page(
     found = list(rows[: limit + 1])
     following = encode_cursor(key(found[limit - 1])) if len(found) > limit else None
     return found[:limit], following
+
+
+def links(request: HttpRequest, following: str | None) -> dict[str, str]:
+    """`next_url` and `first_url` of templates/_pagination.html; the filters go along."""
+    query = request.GET.copy()
+    is_first = not query.pop("cursor", None)
+    first_url = "" if is_first else f"{request.path}?{query.urlencode()}"
+    query["cursor"] = following or ""
+    return {"next_url": f"?{query.urlencode()}" if following else "", "first_url": first_url}

@@ -8,6 +8,7 @@ and a link in the data folder says so.
 import hashlib
 import os
 import pwd
+import shutil
 import stat
 import subprocess
 import tempfile
@@ -61,6 +62,12 @@ def prepare(data: Path) -> Places:
     for folder in (servers, run):
         _make_private(folder, account)
     return Places(data=data, servers=servers, run=run, account=account)
+
+
+def remove(places: Places) -> None:
+    """Remove an installation's files, wherever they are; for tests."""
+    for folder in (places.run, places.servers, places.data):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _close(data: Path, account: Account | None) -> None:

@@ -43,8 +43,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 def _start_servers(config: pytest.Config, folder: Path) -> None:
     where = places.prepare(folder)
-    if not where.run.is_relative_to(folder):
-        config.add_cleanup(lambda: shutil.rmtree(where.run, ignore_errors=True))
+    config.add_cleanup(lambda: places.remove(where))
     if "DATABASE_URL" not in os.environ:
         postgres = Postgres(where, is_durable=bool(os.environ.get("OVERSIGHT_TEST_DURABLE")))
         config.add_cleanup(postgres.stop)

@@ -30,7 +30,9 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         if error.errno == errno.EADDRINUSE:
-            raise PortTaken(f"port {port} of {host} is taken by another program: choose another") from error
+            raise PortTaken(
+                f"port {port} of {host} is taken by another program: choose another"
+            ) from error
         if isinstance(error, PermissionError):
             raise PermissionError(f"port {port} of {host} is not ours to take") from error
         raise

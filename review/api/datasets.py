@@ -1,23 +1,20 @@
 """`/api/v1/datasets`: asking for an export, its manifest, its files."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import QuerySet
 from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.jobs.api import JobSerializer, accepted
 from oversight.lib import paging
+from oversight.tenancy.authentication import ActorRequest
 from review.api.versions import PAGING, valid
 from review.datasets.columns import LABEL_RULES, SPLITS
-from review.models import DatasetVersion
 from review.selectors import datasets as selectors
 from review.selectors import queues
 from review.services import datasets as services
@@ -72,12 +69,12 @@ class DatasetsView(APIView):
     permissions = {"GET": "datasets:read", "POST": "datasets:write"}
 
     @extend_schema(operation_id="datasets_list", parameters=PAGING, responses=DatasetPageSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: ActorRequest) -> Response:
         found, following = paging.page(
             selectors.datasets(request.user),
             request.query_params,
-            after=_after,
-            key=lambda row: [row.created_at.isoformat(), str(row.pk)],
+            after=selectors.datasets_after,
+            key=selectors.key_of,
         )
         return Response(
             {"results": [selectors.as_summary(row) for row in found], "next": following}
@@ -86,7 +83,7 @@ class DatasetsView(APIView):
     @extend_schema(
         operation_id="datasets_create", request=DatasetInSerializer, responses={202: JobSerializer}
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: ActorRequest) -> Response:
         given = valid(DatasetInSerializer, request)
         queue = queues.get_queue(request.user, given.pop("queue"))
         return accepted(services.ask_for_dataset(request.user, queue=queue, **given)[1])
@@ -96,7 +93,7 @@ class DatasetView(APIView):
     permissions = {"GET": "datasets:read"}
 
     @extend_schema(operation_id="datasets_read", responses=DatasetSerializer)
-    def get(self, request: Request, dataset_id: UUID) -> Response:
+    def get(self, request: ActorRequest, dataset_id: UUID) -> Response:
         return Response(selectors.as_answer(selectors.get_dataset(request.user, dataset_id)))
 
 
@@ -107,20 +104,5 @@ class DatasetFileView(APIView):
         operation_id="datasets_file",
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
     )
-    def get(self, request: Request, dataset_id: UUID, name: str) -> FileResponse:
-        return file_response(selectors.get_file(request.user, dataset_id, name))
-
-
-def _after(rows: "QuerySet[DatasetVersion]", key: list[Any]) -> "QuerySet[DatasetVersion]":
-    moment, dataset_id = datetime.fromisoformat(key[0]), UUID(key[1])
-    return rows.filter(created_at__lte=moment).exclude(created_at=moment, pk__gte=dataset_id)
-
-
-def file_response(found: selectors.DatasetFile) -> FileResponse:
-    """The file as a download, streamed from the disk."""
-    return FileResponse(
-        found.path.open("rb"),
-        as_attachment=True,
-        filename=found.download_name,
-        content_type=found.content_type,
-    )
+    def get(self, request: ActorRequest, dataset_id: UUID, name: str) -> FileResponse:
+        return selectors.get_file(request.user, dataset_id, name).as_response()

@@ -22,8 +22,12 @@ WEIGHTS = (
     "1 in the stratum certain. The sum of weight times label estimates the total over the covered "
     "records: the candidates of the rounds with a finished prefix, and the certain ones. Rows "
     "that are withheld narrow that population to the rest. It is assumed that what people escalate "
-    "does not depend on what the rounds drew. An empty label (a tie) is unknown: bound it by both "
-    "values."
+    "does not depend on what the rounds drew. An empty label (a tie, or an old negative under "
+    "clauses added since) is unknown: bound it by both values."
+)
+WEIGHTS_NARROWED = (
+    " This dataset is narrowed to one rubric version, which follows the order of judging and is no "
+    "property of records: its sums speak of no population."
 )
 WEIGHTS_RAW = " The counted verdicts of a case share its weight; all other verdicts weigh 0."
 CONSENT = (
@@ -59,7 +63,7 @@ def make(
         "snapshot_at": rfc3339(snapshot.taken_at),
         "counts": {
             "rows": tally.n_rows,
-            "labels": {name or "unknown": n for name, n in sorted(tally.labels.items())},
+            "labels": dict(sorted(tally.labels.items())),
             "strata": dict(sorted(tally.strata.items())),
             "beyond_prefix": tally.beyond_prefix,
             "drawn_and_certain": tally.certain_too,
@@ -72,7 +76,7 @@ def make(
             for (training, basis), n in sorted(tally.consent.items())
         ],
         "consent_rule": CONSENT,
-        "weights": WEIGHTS + (WEIGHTS_RAW if dataset.kind == RAW else ""),
+        "weights": weights_of(dataset),
         "policies": sorted({f"{form.policy} v{form.policy_number}" for form in forms}),
         "rubrics": [
             {"rubric": form.rubric, "version": form.number, "digest": form.digest} for form in forms
@@ -132,7 +136,7 @@ def card(
         "",
         "## Weights",
         "",
-        WEIGHTS + (WEIGHTS_RAW if dataset.kind == RAW else ""),
+        weights_of(dataset),
         "",
         "## Consent and gaps",
         "",
@@ -155,6 +159,12 @@ def card(
             "",
         ]
     return "\n".join(head + body)
+
+
+def weights_of(dataset: DatasetVersion) -> str:
+    """How the weights of a dataset are to be read."""
+    told = WEIGHTS + (WEIGHTS_RAW if dataset.kind == RAW else "")
+    return told + (WEIGHTS_NARROWED if "rubric_version" in dataset.filters else "")
 
 
 @cache

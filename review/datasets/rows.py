@@ -8,13 +8,15 @@ from typing import Any
 
 from oversight.audit.services import content_hmac
 from oversight.lib import codec
-from review.datasets.columns import CLASSIFICATION, EVALUATION, RAW, TRAIN
+from review.datasets.columns import CLASSIFICATION, EVALUATION, RAW, TRAIN, WITH_CONTENT
 from review.datasets.labels import Labels
 from review.datasets.weights import FinishedDraw, weigh
 from review.models import Case, DatasetVersion
 
 CERTAIN = "certain"
+OTHER = "(other)"
 _PSEUDONYM = 16  # hexadecimal digits
+_MAX_DISTINCT = 200  # what clients name freely may not swell the manifest
 
 
 @dataclass
@@ -114,7 +116,7 @@ class RowMaker:
         told: dict[str, Any] = {}
         if self.dataset.label_rule == "single" and row["first"]:
             told |= {**row["first"], "label_rule": "single", "n_verdicts": 1, "agreement": None}
-        if not row["may_train"]:
+        if self.dataset.kind in WITH_CONTENT and not row["may_train"]:
             told |= {"input": None, "output": None}
             self.tally.emptied["content_without_training_consent"] += 1
         return told
@@ -147,11 +149,16 @@ class RowMaker:
     def _count(self, row: dict[str, Any]) -> None:
         tally = self.tally
         tally.n_rows += 1
-        tally.consent[row["may_train"], row["consent_basis"]] += 1
-        tally.labels["" if row["label"] is None else str(row["label"])] += 1
+        _add(tally.consent, (row["may_train"], row["consent_basis"]), (row["may_train"], OTHER))
+        known = "known" if self.labels.type == "number" else str(row["label"])
+        _add(tally.labels, "unknown" if row["label"] is None else known, OTHER)
         tally.strata[row["stratum"]] += 1
         tally.beyond_prefix += not row["in_prefix"]
         tally.weight_sum += row["weight"]
         tally.forms.add(row["form"])
         tally.models.add((row["model_name"], row["model_version"]))
         tally.scorers.add((row["scorer"], row["scorer_version"]))
+
+
+def _add(counter: "Counter[Any]", key: Any, other: Any) -> None:
+    counter[key if key in counter or len(counter) < _MAX_DISTINCT else other] += 1

@@ -9,7 +9,7 @@ from django.db.models.functions import JSONObject
 
 from oversight.lib import errors
 from review import filters as record_filters
-from review.datasets.columns import EVALUATION, EVALUATION_KIND, RAW, SPLITS
+from review.datasets.columns import EVALUATION, EVALUATION_KIND, RAW, SPLITS, WITH_CONTENT
 from review.models import (
     Case,
     CaseEvidence,
@@ -108,7 +108,9 @@ def rows_of(dataset: DatasetVersion) -> tuple[QuerySet[Any], dict[str, str]]:
         last = ("created_at", "pk")
     else:
         found = _resolutions(dataset)
-        paths = {**PATHS, **RESOLUTION_PATHS, **CONTENT_PATHS}
+        paths = {**PATHS, **RESOLUTION_PATHS}
+        if dataset.kind in WITH_CONTENT:
+            paths |= CONTENT_PATHS
         last = ("case__created_at", "case_id")
     return found.order_by(f"{_SELECTION}round_id", f"{_SELECTION}position", *last), paths
 

@@ -1,11 +1,13 @@
 """Reads of datasets and of their files."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import FileResponse
 
 from oversight.lib import errors
 from oversight.lib.clock import rfc3339
@@ -32,6 +34,15 @@ class DatasetFile:
     content_type: str
     download_name: str
 
+    def as_response(self) -> FileResponse:
+        """The file as a download, streamed from the disk."""
+        return FileResponse(
+            self.path.open("rb"),
+            as_attachment=True,
+            filename=self.download_name,
+            content_type=self.content_type,
+        )
+
 
 def datasets(actor: Actor) -> QuerySet[DatasetVersion]:
     """The project's datasets, newest first."""
@@ -41,6 +52,21 @@ def datasets(actor: Actor) -> QuerySet[DatasetVersion]:
         .select_related("project", "queue", "job")
         .order_by("-created_at", "-pk")
     )
+
+
+def key_of(dataset: DatasetVersion) -> list[str | int]:
+    """The key by which the list is paged."""
+    return [dataset.created_at.isoformat(), str(dataset.pk)]
+
+
+def datasets_after(rows: QuerySet[DatasetVersion], key: list[Any]) -> QuerySet[DatasetVersion]:
+    """The datasets that follow a (created_at, id) key.
+
+    Raises:
+        ValueError: the key is none.
+    """
+    moment, dataset_id = datetime.fromisoformat(key[0]), UUID(key[1])
+    return rows.filter(created_at__lte=moment).exclude(created_at=moment, pk__gte=dataset_id)
 
 
 def get_dataset(actor: Actor, dataset_id: UUID) -> DatasetVersion:

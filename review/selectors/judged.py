@@ -8,7 +8,7 @@ from typing import Any
 from review import rendering, verdict_form
 from review.models import CaseEvidence, EvidenceReveal, ReviewQueue, Verdict
 from review.selectors import desk
-from scoring.models import Action
+from scoring.models import Action, InferenceRecord
 
 _HALF = 100  # of a contribution bar, in user units of its SVG
 
@@ -89,6 +89,11 @@ def judged(
 
 def evidence_of(evidence: CaseEvidence) -> Evidence:
     """Score, tier and reasons of a case's record."""
+    return explained(evidence, evidence.reasons)
+
+
+def explained(evidence: CaseEvidence | InferenceRecord, reasons: list[dict[str, Any]]) -> Evidence:
+    """A score with its reasons, of a record or of its copy in a case."""
     clean = rendering.clean_line
     return Evidence(
         tier=evidence.tier,
@@ -100,7 +105,7 @@ def evidence_of(evidence: CaseEvidence) -> Evidence:
         external_id=clean(evidence.external_id),
         occurred_at=evidence.occurred_at,
         context=tuple((clean(str(k)), clean(str(v))) for k, v in sorted(evidence.context.items())),
-        reasons=tuple(_reasons(evidence.reasons)),
+        reasons=tuple(_reasons(reasons)),
     )
 
 

@@ -17,7 +17,7 @@ def rounds(actor: Actor) -> QuerySet[SamplingRound]:
     access.require(actor, "figures:read")
     return (
         SamplingRound.objects.filter(project=actor.project)
-        .select_related("queue", "window", "scorer_version")
+        .select_related("queue", "window", "scorer_version__scorer")
         .order_by("-pk")
     )
 
@@ -32,6 +32,16 @@ def get_round(actor: Actor, round_id: int) -> SamplingRound:
     if made is None:
         raise errors.NotFound("there is no such round")
     return made
+
+
+def strata_of(made: SamplingRound) -> list[SamplingRound]:
+    """The rounds that one draw made over a window's strata, this one among them."""
+    return list(SamplingRound.objects.filter(queue=made.queue, window=made.window).order_by("pk"))
+
+
+def selections(made: SamplingRound) -> QuerySet[Selection]:
+    """A round's selections with their cases, in serving order."""
+    return made.selections.select_related("case").order_by("position")
 
 
 def completed_prefix(made: SamplingRound) -> int:

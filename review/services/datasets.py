@@ -7,6 +7,7 @@ row get its manifest, which a trigger freezes.
 import re
 import shutil
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -143,7 +144,7 @@ def withdraw_holding(actor: Actor, *, evidence_ids: list[int]) -> int:
         for dataset in found:
             DatasetVersion.objects.filter(pk=dataset.pk).update(withdrawn_at=Now())
             audit.record(actor, "dataset.withdrawn", "dataset", dataset.pk, name=str(dataset))
-            transaction.on_commit(lambda path=folder_of(dataset): shutil.rmtree(path, True))
+            transaction.on_commit(partial(shutil.rmtree, folder_of(dataset), ignore_errors=True))
     return len(found)
 
 

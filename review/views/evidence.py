@@ -59,7 +59,15 @@ def reveal(request: HttpRequest, project: str, verdict: UUID) -> HttpResponse:
 def image(request: HttpRequest, project: str, case: UUID, index: int) -> HttpResponse:
     """One image of a case. Its bytes say what it is; the answer can run and load nothing."""
     actor = access_project(request.user, project)
-    piece = desk.get_piece(actor, case, index)
+    return image_answer(desk.get_piece(actor, case, index))
+
+
+def image_answer(piece: dict[str, object]) -> HttpResponse:
+    """A stored piece as an image.
+
+    Raises:
+        NotFound: the piece is none that is recognised.
+    """
     data = _decoded(piece)
     media_type = recognise(data)
     if media_type is None:

@@ -50,7 +50,7 @@ class RecordsView(APIView):
         found, following = paging.page(
             selectors.records(request.user, request.query_params),
             request.query_params,
-            after=lambda rows, key: rows.filter(id__lt=UUID(key[0])),
+            after=selectors.records_after,
             key=lambda row: [str(row.pk)],
         )
         return Response({"results": [serializers.record(row) for row in found], "next": following})

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.utils.dateparse import parse_datetime
@@ -29,7 +30,7 @@ def get_record(actor: Actor, record_id: UUID) -> InferenceRecord:
     record = (
         InferenceRecord.objects.of(actor.project)
         .filter(pk=record_id)
-        .prefetch_related("model_version", "scorer_version")
+        .prefetch_related("model_version", "scorer_version__scorer")
         .first()
     )
     if record is None:
@@ -67,6 +68,15 @@ def records(actor: Actor, params: Mapping[str, str]) -> RecordQuerySet:
     if "region" in params:
         found = found.filter(region=_text(params, "region"))
     return found.prefetch_related("model_version", "scorer_version").order_by("-id")
+
+
+def records_after(rows: RecordQuerySet, key: list[Any]) -> RecordQuerySet:
+    """The records that follow an (id) key of `records`.
+
+    Raises:
+        ValueError: the key is none.
+    """
+    return rows.filter(id__lt=UUID(str(key[0])))
 
 
 def _by_model(project: Project, found: RecordQuerySet, params: Mapping[str, str]) -> RecordQuerySet:

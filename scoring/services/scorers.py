@@ -95,33 +95,76 @@ def propose(
 
 
 def release(actor: Actor, *, version: ScorerVersion) -> ScorerVersion:
-    """Put a version in use: from now on records are scored by it. Also rolls back to an old one.
+    """Put a version in use: from now on records are scored by it.
 
     Raises:
         Conflict: it is in use already.
     """
     access.require(actor, "scorers:write")
     with transaction.atomic():
-        scorer = (
-            Scorer.objects.select_for_update(of=("self",))
-            .select_related("current")
-            .get(pk=version.scorer_id, project=actor.project)
-        )
-        before = scorer.current
-        if before is not None and before.pk == version.pk:
+        scorer = _lock(actor, version)
+        if scorer.current_id == version.pk:
             raise errors.Conflict("this version is in use already")
-        _mark_released(version, actor)
-        audit.record(
-            actor,
-            "scorer.released",
-            "scorer_version",
-            version.pk,
-            scorer=scorer.slug,
-            before=before.number if before else None,
-            after=version.number,
-        )
+        _put_in_use(actor, scorer, version, "scorer.released")
     version.refresh_from_db()
     return version
+
+
+def roll_back(actor: Actor, *, version: ScorerVersion) -> ScorerVersion:
+    """Take the version in use out of use, for the one that was first released before it.
+
+    Naming the version makes a second click harmless: it is not the one in use any more.
+
+    Returns:
+        The version in use now.
+
+    Raises:
+        Conflict: the version is not in use, or none was released before it.
+    """
+    access.require(actor, "scorers:write")
+    with transaction.atomic():
+        scorer = _lock(actor, version)
+        if scorer.current_id != version.pk:
+            raise errors.Conflict("this version is not in use, so it cannot be rolled back")
+        previous = find_previous(version)
+        if previous is None:
+            raise errors.Conflict("no version was released before this one", code="no_previous")
+        _put_in_use(actor, scorer, previous, "scorer.rolled_back")
+    previous.refresh_from_db()
+    return previous
+
+
+def find_previous(version: ScorerVersion) -> ScorerVersion | None:
+    """The version that was first released last before this one."""
+    if version.released_at is None:
+        return None
+    released = ScorerVersion.objects.filter(
+        scorer=version.scorer_id, released_at__lt=version.released_at
+    )
+    return released.select_related("scorer").order_by("-released_at", "-number").first()
+
+
+def _lock(actor: Actor, version: ScorerVersion) -> Scorer:
+    """One release at a time."""
+    return (
+        Scorer.objects.select_for_update(of=("self",))
+        .select_related("current")
+        .get(pk=version.scorer_id, project=actor.project)
+    )
+
+
+def _put_in_use(actor: Actor, scorer: Scorer, version: ScorerVersion, action: str) -> None:
+    before = scorer.current
+    _mark_released(version, actor)
+    audit.record(
+        actor,
+        action,
+        "scorer_version",
+        version.pk,
+        scorer=scorer.slug,
+        before=before.number if before else None,
+        after=version.number,
+    )
 
 
 def _mark_released(version: ScorerVersion, actor: Actor | None) -> None:

@@ -76,7 +76,7 @@ PNG = base64.b64decode(
 )
 
 
-def test_images_come_on_request_only_and_only_to_who_may_see_the_case(visit, client):
+def test_images_are_shown_can_be_hidden_and_come_only_to_who_may_see_the_case(visit, client):
     image = {"type": "image", "media_type": "image/png", "data": base64.b64encode(PNG).decode()}
     fake = {**image, "data": base64.b64encode(b"<svg onload=alert(1)>").decode()}
     content = [{"role": "user", "content": [{"type": "text", "text": "see"}, image, fake]}]
@@ -84,10 +84,11 @@ def test_images_come_on_request_only_and_only_to_who_may_see_the_case(visit, cli
     url = reverse("review:evidence_image", args=[world.project.slug, world.cases[0].pk, 1])
     visitor = visit(world.user)
     page = visitor.page
-    start(visitor, world)
-    assert page.locator(".picture[open]").count() == 0
     with page.expect_response(f"**{url}") as answer:
-        page.keyboard.press("b")
+        start(visitor, world)
+    assert page.locator(".picture[open]").count() == 2
+    page.keyboard.press("b")
+    assert page.locator(".picture[open]").count() == 0
     headers = answer.value.headers
     assert answer.value.body() == PNG
     assert headers["content-type"] == "image/png"

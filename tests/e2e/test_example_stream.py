@@ -115,7 +115,7 @@ def exported(client, queue, folder):
     )
     assert tasks.export_dataset(job["id"]) == "done"
     dataset = client.wait(job)["dataset"]
-    manifest = client.get(f"datasets/{dataset}")["manifest"]
+    manifest = client.get(f"datasets/{dataset}")
     rows = []
     for file in manifest["files"]:
         if file["path"].endswith(".jsonl"):

@@ -9,9 +9,22 @@ from django.db.backends.postgresql import base
 from oversight.lib import allowance
 from oversight.lib.postgres import driver
 
+# Django looks whether a connection still works before and after a request too, where there is no
+# allowance: a frozen server would hold the thread there for good.
+CHECK_SECONDS = 2.0
+
 
 class DatabaseWrapper(base.DatabaseWrapper):
     Database = driver
+
+    def is_usable(self) -> bool:
+        left = allowance.current()
+        seconds = CHECK_SECONDS if left is None else min(CHECK_SECONDS, left.next_wait_seconds())
+        with allowance.limited(seconds) as check:
+            is_usable: bool = super().is_usable()
+        if left is not None:
+            left.spend(seconds - check.seconds)
+        return is_usable
 
     def get_connection_params(self) -> dict[str, Any]:
         if self.settings_dict["OPTIONS"].get("pool"):

@@ -11,8 +11,8 @@ from scoring.core.scorers.decision_v1 import decide, read_rule, thresholds_at
 RATES = [0.10, 0.05, 0.01, 0.001]
 
 
-def rule(**settings):
-    return read_rule(settings, thresholds_at(RATES))
+def rule(**config):
+    return read_rule(config, thresholds_at(RATES))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_tier(rarity, context, tier):
 
 
 @pytest.mark.parametrize(
-    ("settings", "actions"),
+    ("config", "actions"),
     [
         ({}, [0, 0, 0, 0, 0]),
         ({"review_from_tier": 2}, [0, 0, 1, 1, 1]),
@@ -54,8 +54,8 @@ def test_tier(rarity, context, tier):
         ),
     ],
 )
-def test_action(settings, actions):
-    decisions = decide(rule(**settings), np.array([0.5, 0.9, 0.95, 0.99, 0.999]), [])
+def test_action(config, actions):
+    decisions = decide(rule(**config), np.array([0.5, 0.9, 0.95, 0.99, 0.999]), [])
     assert decisions.tier.tolist() == [0, 1, 2, 3, 4]
     assert [Action(action) for action in decisions.action] == actions
 
@@ -75,7 +75,7 @@ def test_a_weight_never_lowers_a_tier(rarity, weight):
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "config",
     [
         {"review_from_tier": 0},
         {"review_from_tier": 5},
@@ -92,6 +92,6 @@ def test_a_weight_never_lowers_a_tier(rarity, weight):
         {"context_weights": [1]},
     ],
 )
-def test_malformed_settings_are_refused(settings):
+def test_malformed_settings_are_refused(config):
     with pytest.raises(InvalidConfigError):
-        rule(**settings)
+        rule(**config)

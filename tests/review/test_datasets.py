@@ -1,0 +1,464 @@
+"""Exports: exact weights, one snapshot, files that public loaders accept, consent, replays."""
+
+import csv
+import hashlib
+import io
+import json
+from datetime import timedelta
+
+import numpy as np
+import pytest
+
+from oversight.jobs import services as jobs
+from oversight.jobs.models import Job
+from oversight.lib import errors
+from review import tasks
+from review.datasets import columns, snapshot, weights, writers
+from review.models import (
+    Case,
+    CaseEvidence,
+    DatasetVersion,
+    SamplingRound,
+    Selection,
+    VerdictNote,
+)
+from review.services import cases, datasets, rounds
+from scoring.core import sampling
+from tests.factories import make_api, make_member, make_project, make_record
+from tests.judging import answers_for, judge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NEEDED = {
+    *("record_id", "external_id", "occurred_at", "model_name", "model_version", "score", "tier"),
+    *("label", "label_rule", "n_verdicts", "agreement", "inclusion_probability", "weight"),
+    *("round_id", "policy_version", "rubric_version", "scorer_version"),
+}
+
+
+@pytest.fixture
+def export(owner, queue):
+    """Build a dataset as a worker does; returns its row and its rows of JSONL by split."""
+
+    def make(kind="calibration", format="jsonl", **options):
+        dataset, job = datasets.ask_for_dataset(
+            owner, name="set", queue=queue, kind=kind, format=format, **options
+        )
+        assert tasks.export_dataset(str(job.pk)) == "done", Job.objects.get(pk=job.pk).error
+        dataset.refresh_from_db()
+        return dataset
+
+    return make
+
+
+def rows_of(dataset):
+    folder = datasets.folder_of(dataset)
+    found = []
+    for fact in dataset.manifest["files"]:
+        if fact["path"].startswith("data/"):
+            lines = (folder / fact["path"]).read_text().splitlines()
+            found += [json.loads(line) for line in lines]
+    return found
+
+
+def test_a_census_weighs_every_record_once(api, owner, queue, send, export):
+    send(40)
+    rounds.run(owner, queue=queue, budget=100)
+    queue_budgets = SamplingRound.objects.filter(queue=queue)
+    judge(api, queue)
+    dataset = export()
+    rows = rows_of(dataset)
+    assert all(set(row) >= NEEDED for row in rows)
+    whole = {made.pk: made.n_candidates for made in queue_budgets if made.n_selected}
+    for round_id, n in whole.items():
+        total = sum(row["weight"] for row in rows if row["round_id"] == round_id)
+        taken = SamplingRound.objects.get(pk=round_id)
+        if taken.threshold_kind == "taken":
+            assert total == pytest.approx(n)
+    stream = [row for row in rows if row["stratum"] == "stream"]
+    assert {row["weight"] for row in stream} == {1.0}
+    assert sum(row["label"] for row in stream) == sum(
+        int(row["external_id"].rpartition("-")[2]) % 3 == 0 for row in stream
+    )
+    assert {row["split"] for row in stream} == {"train"}
+
+
+def test_a_whole_draw_weighs_by_its_stored_probability(api, owner, queue, send, export):
+    send(60)
+    rounds.run(owner, queue=queue, budget=10)
+    judge(api, queue)
+    rows = rows_of(export())
+    stored = {
+        str(s.record_id): s.inclusion_probability
+        for s in Selection.objects.filter(round__queue=queue)
+    }
+    assert {row["record_id"] for row in rows} == set(stored)
+    for row in rows:
+        assert row["inclusion_probability"] == stored[row["record_id"]]
+        assert row["weight"] == pytest.approx(1 / stored[row["record_id"]], rel=1e-12)
+        assert row["in_prefix"] is True
+
+
+def test_a_part_of_a_draw_weighs_as_a_smaller_draw(api, owner, queue, send, export):
+    """Against the sampler itself: the prefix of k' is the draw of budget k' (same keys)."""
+    send(60)
+    rounds.run(owner, queue=queue, budget=12)
+    judge(api, queue, 8)
+    stream = SamplingRound.objects.get(queue=queue, stratum="stream")
+    selections = list(stream.selections.order_by("position"))
+    done = set(
+        Case.objects.filter(selection__round=stream, state="resolved").values_list(
+            "selection__position", flat=True
+        )
+    )
+    prefix = next(i for i in range(13) if i not in done)
+    assert 0 < prefix < 12, "the scenario needs an unfinished round"
+    dataset = export()
+    rows = [row for row in rows_of(dataset) if row["round_id"] == stream.pk]
+    told = next(made for made in dataset.manifest["rounds"] if made["id"] == stream.pk)
+    assert told["completed_prefix"] == prefix
+    following = selections[prefix]
+    for position, row in enumerate(rows[:prefix]):
+        kept = selections[position]
+        assert row["record_id"] == str(kept.record_id)
+        log_softmax = stream.tau * kept.gain - stream.log_normalizer
+        if following.key is None:
+            hazard = min(stream.floor_hazard, following.exponential)
+        else:
+            hazard = stream.floor_hazard + 2.718281828459045 ** min(log_softmax - following.key, 50)
+        assert row["weight"] == pytest.approx(1 / (1 - 2.718281828459045**-hazard), rel=1e-9)
+        assert row["inclusion_probability"] == kept.inclusion_probability
+
+
+def test_an_answer_beyond_the_prefix_weighs_nothing(api, project, owner, queue, send, export):
+    send(60)
+    rounds.run(owner, queue=queue, budget=8)
+    first = Case.objects.filter(selection__position=0, selection__round__stratum="stream").get()
+    held = api.post(f"queues/{queue.slug}/claim").json()  # one reviewer sits on a case
+    while held["case"]["id"] != str(first.pk):
+        token = held["claim"]["token"]
+        body = {"claim_token": token, "answers": answers_for(held["case"], False)}
+        assert api.post(f"cases/{held['case']['id']}/verdicts", body).status_code == 201
+        held = api.post(f"queues/{queue.slug}/claim").json()
+    colleague = make_api(project, user=make_member(project).user)
+    judge(colleague, queue)
+    dataset = export()
+    stream = [row for row in rows_of(dataset) if row["stratum"] == "stream"]
+    assert len(stream) == 7
+    assert {(row["weight"], row["in_prefix"]) for row in stream} == {(0.0, False)}
+    assert dataset.manifest["counts"]["beyond_prefix"] == 7
+
+
+def test_weights_are_unbiased_under_every_prefix():
+    """E[Σ weight] = N: drawn again and again, with an unspent budget."""
+    rng = np.random.default_rng(7)
+    n, budget, prefix = 40, 10, 4
+    gains = sampling.quantise(rng.gamma(1.0, 0.3, n))
+    totals = []
+    for _ in range(3_000):
+        draw = sampling.floored_order_sample(
+            gains, rng.uniform(1e-12, 1, n), budget=budget, tau=3.0, floor=0.3
+        )
+        selections = [
+            {
+                "position": position,
+                "gain": gains[index],
+                "key": None if np.isinf(draw.keys[position]) else draw.keys[position],
+                "exponential": draw.exponentials[position],
+                "inclusion_probability": draw.inclusion_probabilities[position],
+            }
+            for position, index in enumerate(draw.selected)
+        ]
+        stored = {
+            "tau": draw.tau,
+            "log_normalizer": draw.log_normalizer,
+            "floor_hazard": draw.floor_hazard,
+            "n_selected": budget,
+        }
+        found = weights.weigh(selections, weights.finished_draw(stored, selections[prefix]))
+        assert found[prefix:] == [0.0] * (budget - prefix)
+        np.testing.assert_allclose(found[:prefix], 1 / sampling.prefix_inclusion(draw, prefix))
+        totals.append(sum(found))
+    error = np.std(totals) / np.sqrt(len(totals))
+    assert abs(np.mean(totals) - n) < 4 * error
+
+
+def test_what_a_person_chose_weighs_one(api, owner, queue, send, export):
+    send(30)
+    rounds.run(owner, queue=queue, budget=5)
+    drawn = Selection.objects.filter(round__queue=queue, position=0).first()
+    cases.escalate_record(owner, queue=queue, record_id=drawn.record_id, reason="a complaint")
+    judge(api, queue)
+    dataset = export()
+    twice = [row for row in rows_of(dataset) if row["record_id"] == str(drawn.record_id)]
+    assert {(row["stratum"] == "certain", row["weight"]) for row in twice} == {
+        (True, 1.0),
+        (False, 0.0),
+    }
+    certain = next(row for row in twice if row["stratum"] == "certain")
+    assert (certain["inclusion_probability"], certain["round_id"]) == (1.0, None)
+    assert dataset.manifest["counts"]["drawn_and_certain"] == 1
+
+
+def test_raw_holds_every_verdict_and_shares_a_cases_weight(api, owner, queue, send, export):
+    send(30)
+    rounds.run(owner, queue=queue, budget=5)
+    given = judge(api, queue, note="quotes the content")
+    case = api.get(f"cases/{given[0]['case']}").json()
+    body = {"answers": answers_for(case, True)}
+    corrected = api.post(f"verdicts/{given[0]['id']}/supersede", body).json()
+    dataset = export("raw")
+    rows = {row["verdict_id"]: row for row in rows_of(dataset)}
+    assert set(rows) == {verdict["id"] for verdict in given} | {corrected["id"]}
+    old, new = rows[given[0]["id"]], rows[corrected["id"]]
+    assert (old["is_superseded"], new["supersedes"]) == (True, given[0]["id"])
+    assert sum(row["weight"] for row in rows.values()) == pytest.approx(
+        sum(row["weight"] for row in rows_of(export()))
+    )
+    assert json.loads(new["answers"])
+    assert json.loads(new["clause_hashes"])
+    assert len({row["reviewer"] for row in rows.values()}) == 1
+    assert str(owner.user.pk) not in {row["reviewer"] for row in rows.values()}
+    # Notes may quote content, and these records have no training consent.
+    assert {row["note"] for row in rows.values()} == {None}
+    assert dataset.manifest["emptied"]["note_without_training_consent"] == len(given)
+
+
+def test_content_leaves_with_training_consent_only(api, owner, queue, send, export):
+    consent = {"review": True, "training": True, "basis": "contract"}
+    send([make_record(i, **({"consent": consent} if i % 2 else {})) for i in range(40)])
+    rounds.run(owner, queue=queue, budget=40)
+    judge(api, queue, note="fine")
+    dataset = export("classification")
+    rows = rows_of(dataset)
+    assert rows
+    assert all(int(row["external_id"].rpartition("-")[2]) % 2 for row in rows)
+    assert all("question number" in row["input"] for row in rows)
+    held_out = set(CaseEvidence.objects.filter(held_out=True).values_list("external_id", flat=True))
+    assert not held_out & {row["external_id"] for row in rows}
+    withheld = dataset.manifest["withheld"]
+    assert withheld["no_training_consent"] + withheld.get("held_out", 0) + len(rows) == (
+        Case.objects.filter(state="resolved").count()
+    )
+    assert Job.objects.get(pk=dataset.job_id).result["withheld"] == withheld
+    assert dataset.manifest["consent"] == [
+        {"training": True, "basis": "contract", "rows": len(rows)}
+    ]
+    assert rows_of(export())[0].keys().isdisjoint({"input", "output"})
+    measured = rows_of(export("evaluation"))
+    assert {row["external_id"] for row in measured} <= held_out
+    assert all((row["input"] is not None) == _odd(row) for row in measured)
+    VerdictNote.objects.update(note="", erased_at="2026-01-01T00:00:00Z")
+    assert {row["note"] for row in rows_of(export("raw"))} == {None}
+
+
+def _odd(row):
+    return int(row["external_id"].rpartition("-")[2]) % 2 == 1
+
+
+def test_erased_evidence_is_withheld(api, owner, queue, send, export):
+    send(30)
+    rounds.run(owner, queue=queue, budget=5)
+    judge(api, queue)
+    gone = CaseEvidence.objects.first()
+    CaseEvidence.objects.filter(pk=gone.pk).update(erased_at="2026-01-01T00:00:00Z")
+    dataset = export()
+    assert str(gone.record_id) not in {row["record_id"] for row in rows_of(dataset)}
+    assert dataset.manifest["withheld"] == {"erased": 1}
+    assert datasets.withdraw_holding(owner, evidence_ids=[gone.pk]) == 1
+    answer = api.get(f"datasets/{dataset.pk}/files/README.md")
+    assert (answer.status_code, answer.json()["code"]) == (410, "gone")
+    assert not datasets.folder_of(dataset).exists()
+
+
+@pytest.mark.parametrize("kind", ["raw", "calibration"])
+def test_public_loaders_accept_each_format(
+    api, owner, queue, send, export, tmp_path, monkeypatch, kind
+):
+    loader = pytest.importorskip("datasets")
+    monkeypatch.setattr(loader.config, "HF_HUB_OFFLINE", True)
+    send(60)
+    rounds.run(owner, queue=queue, budget=10)
+    judge(api, queue)
+    for format_name in columns.FORMATS:
+        dataset = export(kind, format_name)
+        loaded = loader.load_dataset(
+            str(datasets.folder_of(dataset)), cache_dir=str(tmp_path / "cache" / format_name)
+        )
+        rows_by_split = {
+            fact["path"].split("/")[1].partition("-")[0]: fact["rows"]
+            for fact in dataset.manifest["files"]
+            if "rows" in fact
+        }
+        assert {name: len(split) for name, split in loaded.items()} == rows_by_split
+        train = loaded["train"]
+        assert set(train.column_names) >= NEEDED
+        assert set(train["label"]) <= {0, 1}
+        assert sum(train["weight"]) > 0
+
+
+def test_checksums_and_streams(api, owner, queue, send, export):
+    send(30)
+    rounds.run(owner, queue=queue, budget=5)
+    judge(api, queue)
+    dataset = export("calibration", "parquet")
+    told = api.get(f"datasets/{dataset.pk}").json()
+    assert (told["status"], told["counts"]["rows"]) == ("complete", told["rows"])
+    for fact in told["files"]:
+        answer = api.get(f"datasets/{dataset.pk}/files/{fact['path']}")
+        body = b"".join(answer.streaming_content)
+        assert answer.status_code == 200
+        assert (hashlib.sha256(body).hexdigest(), len(body)) == (fact["sha256"], fact["bytes"])
+    manifest = api.get(f"datasets/{dataset.pk}/files/manifest.json")
+    assert json.loads(b"".join(manifest.streaming_content)) == dataset.manifest
+    for name in ("../secret_key", "data/../manifest.json", "data", "nothing.csv"):
+        assert api.get(f"datasets/{dataset.pk}/files/{name}").status_code == 404
+    assert [row["id"] for row in api.get("datasets").json()["results"]] == [str(dataset.pk)]
+
+
+def test_a_spreadsheet_runs_no_cell(tmp_path):
+    cells = ["=1+1", "+1", "-1", "@a", "\tx", "\rx", "safe", "a=b"]
+    wanted = [columns.Column("text", "text", ""), columns.Column("number", "number", "")]
+    writer = writers.open_writer("csv", tmp_path / "x.csv", wanted)
+    writer.write([{"text": cell, "number": -1.5} for cell in cells])
+    writer.close()
+    read = list(csv.reader(io.StringIO((tmp_path / "x.csv").read_bytes().decode(), newline="")))
+    assert [row[0] for row in read[1:]] == [f"'{cell}" for cell in cells[:6]] + cells[6:]
+    assert {row[1] for row in read[1:]} == {"-1.5"}
+
+
+def test_the_same_task_twice_and_a_frozen_manifest(api, owner, queue, send, export):
+    send(20)
+    rounds.run(owner, queue=queue, budget=5)
+    judge(api, queue)
+    dataset = export()
+    assert tasks.export_dataset(str(dataset.job_id)) == "not due"
+    # A worker that died after the commit: the job is handed over again.
+    Job.objects.filter(pk=dataset.job_id).update(status="queued")
+    assert tasks.export_dataset(str(dataset.job_id)) == "done"
+    again = DatasetVersion.objects.get(pk=dataset.pk)
+    assert (again.manifest, again.completed_at) == (dataset.manifest, dataset.completed_at)
+    second = export()
+    assert second.number == dataset.number + 1
+    data = [fact for fact in second.manifest["files"] if fact["path"].startswith("data/")]
+    assert data == [f for f in dataset.manifest["files"] if f["path"].startswith("data/")]
+
+
+def test_what_a_killed_worker_left_is_removed(api, owner, queue, send):
+    send(20)
+    rounds.run(owner, queue=queue, budget=5)
+    judge(api, queue)
+    dataset, job = datasets.ask_for_dataset(
+        owner, name="set", queue=queue, kind="raw", format="csv"
+    )
+    final = datasets.folder_of(dataset)
+    left = final.with_name(f"{final.name}.1.part")
+    for folder in (left, final):
+        (folder / "data").mkdir(parents=True)
+    (final / "half").touch()
+    assert tasks.export_dataset(str(job.pk)) == "done"
+    assert not left.exists()
+    assert not (final / "half").exists()
+
+
+def test_a_cancelled_job_leaves_no_folder(api, owner, queue, send):
+    send(20)
+    rounds.run(owner, queue=queue, budget=5)
+    judge(api, queue)
+    dataset, job = datasets.ask_for_dataset(
+        owner, name="set", queue=queue, kind="raw", format="jsonl"
+    )
+
+    def work(job, progress):
+        class CancelledMeanwhile:
+            def report(self, done, total=None):
+                if done:
+                    jobs.cancel(owner, Job.objects.get(pk=job.pk))
+                progress.report(done, total)
+
+        return datasets.build(job, CancelledMeanwhile())
+
+    assert jobs.run(job.pk, work) == "failed"
+    assert Job.objects.get(pk=job.pk).status == "cancelled"
+    dataset.refresh_from_db()
+    assert dataset.completed_at is None
+    assert list(datasets.folder_of(dataset).parent.iterdir()) == []
+
+
+def test_rows_come_by_server_side_cursor_from_one_moment(api, owner, queue, send, monkeypatch):
+    send(20)
+    rounds.run(owner, queue=queue, budget=5)
+    monkeypatch.setattr(snapshot, "CHUNK", 2)
+    with snapshot.take() as moment:
+        read = moment.rows(Selection.objects.order_by("pk"), "pk")
+        first = next(read)
+        with moment._connection.cursor() as cursor:
+            cursor.execute("SELECT is_holdable FROM pg_cursors WHERE statement LIKE '%selection%'")
+            assert cursor.fetchall() == [(False,)], "one server-side cursor is open"
+        before = Selection.objects.count()
+        send([make_record(100 + i) for i in range(20)])
+        rounds.run(owner, queue=queue, budget=5)
+        assert Selection.objects.count() > before
+        assert len([first, *read]) == before
+        assert len(list(moment.rows(Selection.objects.all(), "pk"))) == before
+        with pytest.raises(Exception, match="read-only"), moment._connection.cursor() as cursor:
+            cursor.execute("UPDATE review_case SET n_slots = 1")
+
+
+def test_asking_is_checked(api, queue):
+    body = {"name": "set", "queue": queue.slug, "kind": "raw", "format": "csv"}
+    wrong = {
+        "kind": "sft",
+        "format": "xlsx",
+        "label_rule": "loudest",
+        "question": "nonsense",
+        "split": "half",
+        "filters": {"nonsense": 1},
+    }
+    for field, value in wrong.items():
+        answer = api.post("datasets", {**body, field: value})
+        assert answer.status_code == 400, (field, answer.content)
+        assert answer.json()["errors"][0]["path"].startswith(field)
+    assert "calibration" in api.post("datasets", {**body, "kind": "sft"}).json()["detail"]
+    assert api.post("datasets", {**body, "filters": {"since": "noon"}}).status_code == 400
+    assert api.post("datasets", {**body, "queue": "other"}).status_code == 404
+    asked = api.post("datasets", body)
+    assert asked.status_code == 202
+    assert tasks.export_dataset(asked.json()["id"]) == "done"
+    result = api.get(f"jobs/{asked.json()['id']}").json()["result"]
+    assert api.get(f"datasets/{result['dataset']}").json()["rows"] == 0
+
+
+def test_filters_narrow(api, owner, queue, send, export):
+    send([make_record(i, context={"language": "de" if i % 2 else "en"}) for i in range(30)])
+    rounds.run(owner, queue=queue, budget=30)
+    judge(api, queue)
+    german = rows_of(export(filters={"context": {"language": "de"}}))
+    assert german
+    assert all(_odd(row) for row in german)
+    last = CaseEvidence.objects.order_by("-occurred_at")[0].occurred_at
+    recent = rows_of(export(filters={"since": (last - timedelta(seconds=4)).isoformat()}))
+    assert 0 < len(recent) <= 5
+    other = export(filters={"rubric_version": 9})
+    assert (rows_of(other), other.manifest["counts"]["rows"]) == ([], 0)
+    assert "speak of no population" in other.manifest["weights"]
+    held_out = rows_of(export(split="evaluation"))
+    assert {row["split"] for row in held_out} <= {"evaluation"}
+
+
+def test_nothing_across_projects(api, owner, queue, send, export):
+    send(10)
+    rounds.run(owner, queue=queue, budget=5)
+    judge(api, queue)
+    dataset = export()
+    stranger = make_api(make_project())
+    assert stranger.get(f"datasets/{dataset.pk}").status_code == 404
+    assert stranger.get(f"datasets/{dataset.pk}/files/README.md").status_code == 404
+    assert stranger.get("datasets").json()["results"] == []
+    reader = make_api(queue.project, scopes=["datasets:read"])
+    body = {"name": "set", "queue": queue.slug, "kind": "raw", "format": "csv"}
+    assert reader.post("datasets", body).status_code == 403
+    with pytest.raises(errors.NotAllowed):
+        datasets.ask_for_dataset(
+            make_member(queue.project), name="set", queue=queue, kind="raw", format="csv"
+        )
