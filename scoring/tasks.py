@@ -27,7 +27,7 @@ def fit_scorer(job_id: str) -> str:
             slug=given["scorer"],
             since=_moment(given["since"]),
             until=_moment(given["until"]),
-            kind=given["kind"],
+            kind=given.get("kind"),
             config=given["config"],
         )
         return {

@@ -112,7 +112,7 @@ def _fill_digits(address: str, owner: User | None, say: Callable[[str], None]) -
         client = _client(actor, address)
     _keep_truth(DIGITS, [*baseline, *stream])
     _send(client, baseline, say)
-    version = fitting.fit(actor, kind="percentile", config=_SCORER_CONFIG)
+    version = fitting.fit(actor, config=_SCORER_CONFIG)
     scorers.release(actor, version=version)
     say(f"fitted and released scorer v{version.number} from {len(baseline)} inferences")
     _send(client, stream, say)

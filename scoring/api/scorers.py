@@ -12,15 +12,22 @@ from oversight.lib import paging
 from oversight.tenancy.authentication import ActorRequest
 from scoring.models import ScorerVersion
 from scoring.selectors import scorers as selectors
-from scoring.services import fitting, scorers
+from scoring.services import fitting, kinds, scorers
 
 
 class FitSerializer(serializers.Serializer[Any]):
     since = serializers.DateTimeField(required=False, allow_null=True)
     until = serializers.DateTimeField(required=False, allow_null=True)
+    kind = serializers.ChoiceField(
+        list(kinds.KINDS),
+        required=False,
+        allow_null=True,
+        help_text="default: the first that knows the settings and has records enough",
+    )
     config = serializers.DictField(
         required=False,
-        help_text="{signals: {name: {direction: high|low|both, weight}}, fingerprint_weight, "
+        help_text="{signals: {name: {direction: high|low|both, weight}}, profile: lean|full and "
+        "alpha, beta, gamma of an ensemble, fingerprint_weight of percentiles, "
         "tier_rates: four numbers, review_from_tier, intervene_from_tier, intervention, "
         "context_weights, minimum_records, seed}",
     )

@@ -3,7 +3,7 @@
 Held-out records never enter a fit, nor do records that were erased or closed to review.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -15,26 +15,14 @@ from oversight.lib import errors
 from oversight.lib.clock import rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
-from scoring.core.scorers import ensemble_settings, percentile_fit
-from scoring.core.scorers.contract import BaselineTooSmallError, RecordBatch, ScorerError
-from scoring.core.scorers.ensemble_fit import fit_ensemble
-from scoring.core.state import ScorerState
+from scoring.core.scorers.contract import RecordBatch
 from scoring.intake import fingerprints
 from scoring.models import InferenceRecord, RecordPayload, ScorerVersion
-from scoring.services import scorers
+from scoring.services import kinds, scorers
 from scoring.services.scoring import Subject, batch_of
 
 MAX_RECORDS = 20_000  # the newest of the window: quantiles need no more
 _CHUNK = 1_000
-# By what they promise, the most first: without a kind, the first that the window allows is fitted.
-KINDS: dict[str, Callable[..., ScorerState]] = {
-    "ensemble": fit_ensemble,
-    "percentile": percentile_fit.fit_percentile,
-}
-_READERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
-    "ensemble": ensemble_settings.read_settings,
-    "percentile": percentile_fit.read_settings,
-}
 
 
 def ask_for_fit(
@@ -54,7 +42,7 @@ def ask_for_fit(
     access.require(actor, "scorers:write")
     if since is not None and until is not None and since >= until:
         raise errors.InvalidInput.at("until", "must lie after the window's beginning", "too_early")
-    _kinds_for(kind, config or {})
+    kinds.allowed(kind, config or {})
     with transaction.atomic():
         return jobs.enqueue(
             actor,
@@ -63,6 +51,7 @@ def ask_for_fit(
             kind=kind,
             since=since and since.isoformat(),
             until=until and until.isoformat(),
+            kind=kind,
             config=dict(config or {}),
         )
 
@@ -81,15 +70,15 @@ def fit(
     Args:
         slug: the scorer that gets the version.
         since, until: the window by occurrence; open where None.
-        kind: one of `KINDS`; None takes the ensemble where the window is large enough for its
-            conformal calibration, else the percentile scorer.
+        kind: one of `kinds.KINDS`; None takes the first that knows the settings and for which the
+            window is large enough: 600 records for the ensemble, 300 for percentiles.
         config: settings of that kind's fit; signals default to all that occur, high is anomalous.
 
     Raises:
         InvalidInput: settings are malformed, or the window holds too few records.
     """
     access.require(actor, "scorers:write")
-    kinds = _kinds_for(kind, config or {})
+    names = kinds.allowed(kind, config or {})
     by_model: dict[str, list[Subject]] = {}
     n_records = 0
     first = last = None
@@ -103,7 +92,8 @@ def fit(
     settings.setdefault("signals", _all_signals(batches))
     return scorers.propose(
         actor,
-        state=_fitted(kinds, batches, settings),
+        slug=slug,
+        state=kinds.fit_first(names, batches, settings),
         baseline={
             "n_records": n_records,
             "models": {model: len(subjects) for model, subjects in sorted(by_model.items())},
@@ -111,43 +101,6 @@ def fit(
             "last": last and rfc3339(last),
         },
     )
-
-
-def _kinds_for(kind: str | None, config: Mapping[str, Any]) -> list[str]:
-    """The kinds to try: the one asked for, else all whose settings these can be.
-
-    Raises:
-        InvalidInput: there is no such kind, or no kind takes these settings.
-    """
-    if kind is not None and kind not in KINDS:
-        raise errors.InvalidInput.at("kind", f"one of {', '.join(KINDS)}")
-    refusals = []
-    fitting = []
-    for name in [kind] if kind else KINDS:
-        try:
-            _READERS[name](config)
-            fitting.append(name)
-        except ScorerError as error:
-            refusals.append(f"{name}: {error}")
-    if not fitting:
-        raise errors.InvalidInput.at("config", "; ".join(refusals))
-    return fitting
-
-
-def _fitted(
-    kinds: list[str], batches: list[RecordBatch], settings: Mapping[str, Any]
-) -> ScorerState:
-    """The state of the first kind for which the window is large enough."""
-    refusals = []
-    for kind in kinds:
-        try:
-            return KINDS[kind](batches, config=settings)
-        except BaselineTooSmallError as error:
-            refusals.append(f"{kind}: {error}")
-        except ScorerError as error:
-            refusals.append(f"{kind}: {error}")
-            break  # malformed settings or records: another kind would hide that
-    raise errors.InvalidInput(f"no scorer could be fitted: {'; '.join(refusals)}", code="no_fit")
 
 
 def _all_signals(batches: list[RecordBatch]) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from oversight.lib.errors import ApplicationError
 from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import Project
 from scoring.core.scorers.ensemble_settings import PROFILES
-from scoring.services import fitting, scorers
+from scoring.services import fitting, kinds, scorers
 
 
 def moment(text: str) -> datetime:
@@ -29,7 +29,7 @@ class Command(BaseCommand):
         parser.add_argument("--since", type=moment, metavar="T")
         parser.add_argument("--until", type=moment, metavar="T")
         parser.add_argument(
-            "--kind", choices=list(fitting.KINDS), help="default: what the window is enough for"
+            "--kind", choices=list(kinds.KINDS), help="default: what the window is enough for"
         )
         parser.add_argument(
             "--profile", choices=sorted(PROFILES), help="which detectors an ensemble has"
