@@ -48,7 +48,6 @@ def ask_for_fit(
             actor,
             "scoring.tasks.fit_scorer",
             scorer=slug,
-            kind=kind,
             since=since and since.isoformat(),
             until=until and until.isoformat(),
             kind=kind,
