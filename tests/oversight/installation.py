@@ -1,5 +1,6 @@
 """A whole installation under `manage.py up`, as real processes: started, struck and looked at."""
 
+import http.client
 import json
 import os
 import shutil
@@ -113,11 +114,13 @@ class Installation:
             headers={"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"},
         )
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.loads(error.read() or b"{}")
-        except (OSError, ValueError):
+            try:
+                answer = urllib.request.urlopen(request, timeout=timeout)
+            except urllib.error.HTTPError as error:
+                answer = error
+            with answer:
+                return answer.status, json.loads(answer.read() or b"{}")
+        except (OSError, ValueError, http.client.HTTPException):
             return 0, {}
 
     def record(self) -> dict:
