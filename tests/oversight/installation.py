@@ -97,7 +97,7 @@ class Installation:
         """An API key of the first project, made by a command that finds the running servers."""
         if not self._key:
             made = subprocess.run(
-                self.manage("createkey", "main", "--scope", "records:write,records:read"),
+                self.manage("createkey", "main", "--scope", "records:write,records:read,review"),
                 env=self.env | {"OVERSIGHT_DATA": str(self.data)},
                 capture_output=True,
                 text=True,

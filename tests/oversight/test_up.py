@@ -37,26 +37,63 @@ class Sender:
     """Sends records one after the other and remembers which were acknowledged."""
 
     def __init__(self, installation):
-        self._installation = installation
+        self.installation = installation
         self._is_sending = True
         self.acknowledged = []
-        self._thread = threading.Thread(target=self._send)
+        self._thread = threading.Thread(target=self._run)
 
-    def _send(self):
+    def _run(self):
         while self._is_sending:
-            record = self._installation.record()
-            status, answer = self._installation.request("/api/v1/records", {"records": [record]})
-            if status == 200 and answer["accepted"] == 1:
-                self.acknowledged.append(record)
+            self.act()
+
+    def act(self):
+        record = self.installation.record()
+        status, answer = self.installation.request("/api/v1/records", {"records": [record]})
+        if status == 200 and answer["accepted"] == 1:
+            self.acknowledged.append(record)
 
     def __enter__(self):
         self._thread.start()
-        wait_for(lambda: len(self.acknowledged) > 2, what="acknowledged records")
+        wait_for(lambda: len(self.acknowledged) > 2, what=f"work of {type(self).__name__}")
         return self
 
     def __exit__(self, *_):
         self._is_sending = False
         self._thread.join()
+
+
+class Reviewer(Sender):
+    """Asks for a look at a record, claims a case, answers it; remembers acknowledged verdicts."""
+
+    def act(self):
+        ask = self.installation.request
+        status, answer = ask("/api/v1/records", {"records": [self.installation.record()]})
+        if status != 200:
+            return
+        record = answer["results"][0]["id"]
+        ask(f"/api/v1/records/{record}/review", {"queue": "default", "reason": "a test"})
+        status, claimed = ask("/api/v1/queues/default/claim", {})
+        if status != 200:
+            return
+        status, verdict = ask(
+            f"/api/v1/cases/{claimed['case']['id']}/verdicts",
+            {"claim_token": claimed["claim"]["token"], "answers": {"violation": False}},
+        )
+        if status == 201:
+            self.acknowledged.append(verdict)
+
+
+def assert_verdicts_kept(installation, given):
+    """Every acknowledged verdict is there once, and no case was answered twice."""
+    stored, cursor = [], ""
+    while cursor is not None:
+        status, page = installation.request(f"/api/v1/verdicts?limit=500&cursor={cursor}")
+        assert status == 200
+        stored += page["results"]
+        cursor = page["next"]
+    ids = [verdict["id"] for verdict in stored]
+    assert {verdict["id"] for verdict in given} <= set(ids)
+    assert len(ids) == len(set(ids)) == len({verdict["case"] for verdict in stored})
 
 
 def assert_kept(installation, records):
@@ -68,13 +105,16 @@ def assert_kept(installation, records):
 @pytest.mark.parametrize("name", ["postgres", "valkey", "web", "worker", "beat"])
 def test_a_killed_part_comes_back_and_keeps_what_was_acknowledged(up, name):
     before = up.parts()
-    with Sender(up) as sender:
+    with Sender(up) as sender, Reviewer(up) as reviewer:
         os.kill(before[name], signal.SIGKILL)
         wait_for(lambda: up.parts().get(name) not in (None, before[name]), what=f"a new {name}")
         wait_for(up.is_ready, what="the site")
         seen = len(sender.acknowledged)
         wait_for(lambda: len(sender.acknowledged) > seen + 2, what="records to be taken again")
+        judged = len(reviewer.acknowledged)
+        wait_for(lambda: len(reviewer.acknowledged) > judged, what="verdicts to be taken again")
     assert_kept(up, sender.acknowledged)
+    assert_verdicts_kept(up, reviewer.acknowledged)
     untouched = {other for other in before if other != name}
     assert all(up.parts()[other] == before[other] for other in untouched)
 
