@@ -78,7 +78,7 @@ def alarm_share(change: Change, runs: int, rng: np.random.Generator, *, as_signa
 def print_power(runs: int) -> None:
     rng = np.random.default_rng(1)
     print(f"share of reports with an alarm, alpha 5 %, d={D}, n=m={N}, {runs} runs")
-    print(f"  {'change':32}{'energy':>8}{'KS+maxT':>9}")
+    print(f"  {'change':32}{'prints':>8}{'signals':>9}")
     for name, change in CHANGES.items():
         shares = [alarm_share(change, runs, rng, as_signals=flag) for flag in (False, True)]
         print(f"  {name:32}{shares[0]:8.3f}{shares[1]:9.3f}")

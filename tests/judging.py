@@ -1,4 +1,8 @@
-"""Answering cases over the API, as reviewers do."""
+"""Answering cases over the API, as reviewers do, and reading what was exported of them."""
+
+import json
+
+from review.services import datasets
 
 
 def answers_for(case, is_violation):
@@ -35,3 +39,14 @@ def judge(api, queue, n=None, note=""):
         assert verdict.status_code == 201, verdict.content
         given.append(verdict.json())
     return given
+
+
+def rows_of(dataset):
+    """All rows of a finished JSONL dataset, whatever their split."""
+    folder = datasets.folder_of(dataset)
+    found = []
+    for fact in dataset.manifest["files"]:
+        if fact["path"].startswith("data/"):
+            lines = (folder / fact["path"]).read_text().splitlines()
+            found += [json.loads(line) for line in lines]
+    return found

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from oversight.local import processes
+
 _SAME_SECONDS = 2.0  # psutil counts from the boot time, which moves when the clock is set
 
 
@@ -51,9 +53,9 @@ class Ledger:
                 _signal(members, signal.SIGINT if name == "postgres" else signal.SIGTERM)
                 _signal(members, signal.SIGCONT)
         everybody = [process for members in found.values() for process in members]
-        _, alive = psutil.wait_procs(everybody, timeout=wait_seconds)
+        alive = processes.wait_gone(everybody, seconds=wait_seconds)
         _signal(alive, signal.SIGKILL)
-        psutil.wait_procs(alive, timeout=5)
+        processes.wait_gone(alive, seconds=5)
         self.path.unlink(missing_ok=True)
         return list(found)
 

@@ -163,12 +163,13 @@ class Postgres:
             _send(process, signal.SIGINT if leaders else signal.SIGQUIT)
         for process in leftovers:
             _send(process, signal.SIGCONT)
-        _, alive = psutil.wait_procs(leftovers, timeout=STOP_SECONDS)
+        alive = processes.wait_gone(leftovers, seconds=STOP_SECONDS)
         for process in alive:
             _send(process, signal.SIGKILL)
-        psutil.wait_procs(alive, timeout=5)
+        processes.wait_gone(alive, seconds=5)
         # Nobody works here now: a pid that stands there is another process's, or nobody's.
-        lock.unlink(missing_ok=True)
+        for stale in (lock, *self.places.run.glob(".s.PGSQL.*")):
+            stale.unlink(missing_ok=True)
 
     def _connect(self, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(

@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -95,6 +97,42 @@ def end_group(pgid: int) -> None:
     """Kill what is left of a child's session."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(pgid, signal.SIGKILL)
+
+
+def wait_gone(members: Iterable[psutil.Process], *, seconds: float) -> list[psutil.Process]:
+    """Wait for processes that need not be our children; returns those that still run.
+
+    One that has ended but that nobody collects, as in a container without an init, is gone.
+    """
+    left = list(members)
+
+    def are_gone() -> bool:
+        left[:] = [process for process in left if _runs(process)]
+        return not left
+
+    wait_until(are_gone, seconds=seconds)
+    return left
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def collect_orphans(ours: Container[int]) -> None:
+    """As the init of a container: collect ended processes that were handed to us.
+
+    Args:
+        ours: children that somebody waits for, to be left alone.
+    """
+    if os.getpid() != 1:
+        return
+    for child in psutil.Process().children():
+        if child.pid not in ours and not _runs(child):
+            with suppress(ChildProcessError):
+                os.waitpid(child.pid, os.WNOHANG)
 
 
 def wait_until(

@@ -143,6 +143,8 @@ class Supervisor:
                     self._on_death(name, watched)
             elif time.monotonic() >= watched.restart_at:
                 self._revive(name, watched)
+        children = [watched.part.child for watched in self._watched.values()]
+        processes.collect_orphans({child.pid for child in children if child is not None})
         if time.monotonic() - self._trimmed_at > _TRIM_EVERY_SECONDS:
             self._trimmed_at = time.monotonic()
             logs.trim(self.places.logs)

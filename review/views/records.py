@@ -30,7 +30,7 @@ def record_list(request: HttpRequest, project: str) -> HttpResponse:
     if not form.is_valid():
         return render(request, "review/record_list.html", context, status=400)
     # What is no field of the form goes along, so that an unknown filter is refused.
-    rest = {n: str(text) for n, text in request.GET.items() if n not in form.fields}
+    rest = {name: text for name, text in request.GET.dict().items() if name not in form.fields}
     found, following = paging.page(
         records.records(actor, rest | form.params()),
         rest,

@@ -82,7 +82,9 @@ Callback = Callable[[Record, MonitoringResult], None]
 
 
 class Monitor:
-    """Scores each inference, calls back where it must be blocked or modified, queues the rest.
+    """Scores each inference, calls back where it must be blocked or modified, queues it.
+
+    This is the Engine issue's algorithm 1: score, invariants, decision, baseline, callback, queue.
 
     The moving baselines are for drift: the decision never depends on them, so two monitors of one
     scorer version decide alike whatever they have seen.

@@ -67,6 +67,8 @@ class Quorum:
     A false action takes a Byzantine weight above θ; with weight m absent and b Byzantine, true
     violations are still acted on while 1 - b - m > θ.
 
+    This is the Engine issue's equation 4 with a registered denominator.
+
     Source: Nitzan & Paroush, Optimal Decision Rules in Uncertain Dichotomous Choice Situations,
     1982 (log-odds weights); Gifford, Weighted Voting for Replicated Data, 1979 (fixed quorum).
     """

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 
 from oversight.lib import errors
@@ -70,7 +71,7 @@ def records(actor: Actor, params: Mapping[str, str]) -> RecordQuerySet:
     return found.prefetch_related("model_version", "scorer_version").order_by("-id")
 
 
-def records_after(rows: RecordQuerySet, key: list[Any]) -> RecordQuerySet:
+def records_after(rows: QuerySet[Any], key: list[Any]) -> QuerySet[Any]:
     """The records that follow an (id) key of `records`.
 
     Raises:

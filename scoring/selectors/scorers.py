@@ -1,5 +1,6 @@
 """Reads of scorers and their versions."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
@@ -13,6 +14,16 @@ from scoring.models import InferenceRecord, Scorer, ScorerVersion
 
 # How far back a version's records are looked for: bounds the cost, whatever the project holds.
 RECENT_RECORDS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class TierRow:
+    """Records in a tier; the shares that reach at least it, in percent, None where unknown."""
+
+    tier: int
+    n: int
+    reached: float | None
+    expected: float | None
 
 
 def get_scorer(actor: Actor, slug: str) -> Scorer:
@@ -53,10 +64,22 @@ def is_current(version: ScorerVersion) -> bool:
     return version.scorer.current_id == version.pk
 
 
-def tier_rates(version: ScorerVersion) -> list[float | None]:
-    """Share of the baseline that reaches tier 0, 1, 2, 3, 4; None where the scorer sets none."""
+def tier_rows(version: ScorerVersion, scores: histograms.Histogram) -> list[TierRow]:
+    """How many of the scored records are in each tier, and what the baseline led to expect."""
     rates = version.config.get("settings", {}).get("tier_rates")
-    return [1.0, *(rates or [None] * (histograms.N_TIERS - 1))]
+    expected = [1.0, *rates] if rates else [None] * histograms.N_TIERS
+    rows = []
+    for tier, (n, rate) in enumerate(zip(scores.by_tier, expected, strict=True)):
+        reached = sum(scores.by_tier[tier:])
+        rows.append(
+            TierRow(
+                tier=tier,
+                n=n,
+                reached=100 * reached / scores.total if scores.total else None,
+                expected=None if rate is None else 100 * rate,
+            )
+        )
+    return rows
 
 
 def recent_scores(version: ScorerVersion) -> histograms.Histogram:

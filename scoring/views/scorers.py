@@ -54,7 +54,7 @@ def version_detail(request: HttpRequest, project: str, slug: str, number: int) -
         "previous": scorers.find_previous(version) if is_current else None,
         "may_write": "scorers:write" in actor.permissions,
         "scores": scores,
-        "tiers": list(zip(selectors.tier_rates(version), scores.by_tier, strict=True)),
+        "tiers": selectors.tier_rows(version, scores),
         "n_recent": selectors.RECENT_RECORDS,
     }
     return render(request, "scoring/version_detail.html", context)

@@ -5,14 +5,12 @@ from pathlib import Path
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import sync_playwright
 
 from oversight.audit import services as audit
 from oversight.jobs.models import Job
 from oversight.jobs.services import enqueue
 from review.models import Rubric
 from review.services import policies, rubrics
-from tests.browser import require_browser
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -54,33 +52,6 @@ def furnished(world):
     return world
 
 
-@pytest.fixture
-def browser_page(furnished, live_server):
-    """A page logged in as the owner; what the browser refused is collected."""
-    path = require_browser()
-    session = furnished.client("owner").cookies["sessionid"].value
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-        )
-        context = browser.new_context(viewport={"width": 1280, "height": 900})
-        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
-        page = context.new_page()
-        page.refused = []
-        page.on(
-            "console",
-            lambda said: (
-                page.refused.append(said.text)
-                if "Refused" in said.text or said.type == "error"
-                else None
-            ),
-        )
-        page.on("pageerror", lambda error: page.refused.append(str(error)))
-        page.base = f"{live_server.url}/p/{furnished.slug}/"
-        yield page
-        browser.close()
-
-
 def violations(page, **options):
     page.evaluate(AXE + ";0")
     run = page.evaluate("options => axe.run(document, options)", options)
@@ -90,11 +61,13 @@ def violations(page, **options):
     ]
 
 
-def test_no_page_has_a_violation_in_light_or_dark_nor_scrolls_sideways(browser_page):
-    page, wrong = browser_page, {}
+def test_no_page_has_a_violation_in_light_or_dark_nor_scrolls_sideways(furnished, visit):
+    visitor = visit(furnished.user("owner"))
+    page, wrong = visitor.page, {}
     for path in PAGES:
         page.emulate_media(color_scheme="light")
-        assert page.goto(page.base + path).status == 200, path
+        answer = page.goto(f"{visitor.base}/p/{furnished.slug}/{path}")
+        assert answer.status == 200, path
         if found := violations(page, runOnly={"type": "tag", "values": TAGS}):
             wrong[path] = found
         page.emulate_media(color_scheme="dark")  # which changes colours and nothing else
@@ -106,4 +79,5 @@ def test_no_page_has_a_violation_in_light_or_dark_nor_scrolls_sideways(browser_p
             wrong[f"{path}, 320 px"] = wide
         page.set_viewport_size({"width": 1280, "height": 900})
     assert wrong == {}, json.dumps(wrong, indent=1)
-    assert page.refused == []
+    assert visitor.complaints == []
+    assert visitor.foreign == []

@@ -60,7 +60,9 @@ def test_a_large_window_is_fitted_as_an_ensemble_and_scores_what_comes_in(
         context={"region": "EU"},
     )
     answers = send([far, *window(50, first=6000, seed=2)])["results"]
-    assert answers[0]["score"] > max(answer["score"] for answer in answers[1:])
+    # Scores are ranks in the calibration window and may tie at its end; raw tells them apart.
+    assert answers[0]["score"] >= max(answer["score"] for answer in answers[1:])
+    assert answers[0]["raw"] > max(answer["raw"] for answer in answers[1:])
     assert answers[0]["tier"] > 0
     assert {reason["kind"] for reason in answers[0]["reasons"]} == {"signal", "detector"}
     assert all(adds_up(answer) for answer in answers)

@@ -206,7 +206,12 @@ class TestPages:
         engineer = world.client("engineer")
         first = engineer.get(f"{pages}default/versions/1/").context["scores"]
         assert (first.total, first.by_tier[0], first.bins[0].total) == (60, 60, 60)
-        assert engineer.get(proposed).context["scores"].total == 0
+        page = engineer.get(proposed)
+        assert page.context["scores"].total == 0
+        assert [row.reached for row in page.context["tiers"]] == [None] * 5
+        assert [row.expected for row in page.context["tiers"]] == pytest.approx(
+            [100, 10, 5, 1, 0.1]
+        )
 
     def test_a_malformed_setting_is_told_at_its_field(self, world, pages):
         answer = world.client("engineer").post(f"{pages}fit", {"config": '{"nonsense": 1}'})

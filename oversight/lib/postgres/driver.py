@@ -12,7 +12,7 @@ from psycopg import *  # noqa: F403  a DB-API module has the names of the driver
 from psycopg import errors
 
 from oversight.lib import allowance as allowances
-from oversight.lib.postgres.breaker import Breaker
+from oversight.lib.postgres.breaker import Breaker, State
 
 _CONNECT_SECONDS = 4  # whole seconds, at least 2: libpq's rule
 _PROBE_SECONDS = 2
@@ -30,8 +30,9 @@ class DatabaseUnresponsive(psycopg.OperationalError):
 class BoundedConnection(psycopg.Connection[Any]):
     """A connection whose every wait honours the deadline of the request being served."""
 
-    # How to reach the same server again, for a probe.
+    # How to reach the same server again, for a probe; and what is known of that server.
     _address: dict[str, Any]
+    _breaker: Breaker
 
     @classmethod
     def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
@@ -51,7 +52,7 @@ class BoundedConnection(psycopg.Connection[Any]):
                 raise DatabaseUnresponsive("the database accepts no connection") from error
             finally:
                 allowance.spend(time.monotonic() - began)
-        made._address = address
+        made._address, made._breaker = address, _breaker(address)
         return made
 
     def wait(
@@ -63,7 +64,8 @@ class BoundedConnection(psycopg.Connection[Any]):
         allowance = allowances.current()
         if allowance is None:
             return super().wait(gen, interval, timeout)
-        _check_admission(self._address)
+        if self._breaker.state is not State.CLOSED:
+            _check_admission(self._address)
         patience = allowance.next_wait_seconds()
         if timeout is not None and timeout < patience:
             return super().wait(gen, interval, timeout)
@@ -74,7 +76,7 @@ class BoundedConnection(psycopg.Connection[Any]):
             # Whatever the server may still send belongs to a question nobody asks any more.
             self.close()
             if patience >= _TELLING_SECONDS:
-                _breaker(self._address).suspect()
+                self._breaker.suspect()
             raise DatabaseUnresponsive("the database does not answer") from error
         finally:
             allowance.spend(time.monotonic() - began)

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
+from django.urls import get_resolver
 from django.utils.module_loading import import_string
 
 from oversight.web import listener as listening
@@ -33,6 +34,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         application = import_string("oversight.wsgi.application")
+        # Loads every view before the fork: shared by all processes, and waited for by no request.
+        get_resolver().reverse_dict  # noqa: B018  a property that loads
         # Whatever was asked while loading, no connection may be shared by forked processes.
         connections.close_all()
         try:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from scoring.core.drift import effects, permutation
 from scoring.core.drift.contract import (
+    CENTRE_DISTANCE,
     FINGERPRINT,
     MISSING,
     MIX,
@@ -200,6 +201,10 @@ def _columns_within(
             yield _Column(
                 FINGERPRINT, FINGERPRINT, segment, kept, x[present], effect, statistics, sizes
             )
+            # Energy distance is weak against a change of scale alone; the distance from the centre
+            # of both samples, which shuffles leave where it is, is not.
+            distance = np.linalg.norm(x[present] - x[present].mean(axis=0), axis=1)
+            yield _number(pool, FINGERPRINT, CENTRE_DISTANCE, segment, kept, distance)
 
 
 def _number(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 SIGNAL, SCORE, FINGERPRINT = "signal", "score", "fingerprint"
+CENTRE_DISTANCE = "distance from the centre"  # the second test of fingerprints
 MISSING, MIX, VERDICT_RATE = "missing", "mix", "verdict_rate"
 UP, DOWN, WIDER, NARROWER, MOVED = "up", "down", "wider", "narrower", "moved"
 

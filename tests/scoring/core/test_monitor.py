@@ -287,10 +287,11 @@ def test_malformed_files_and_scorers_are_refused(tmp_path, state):
         batch_of([{"model": {"name": "a"}}, {"model": {"name": "b"}}])
 
 
-def test_it_runs_with_numpy_alone(state, tmp_path):
-    """In a fresh interpreter that cannot import anything else of ours or of others."""
-    path = tmp_path / "scorer.bin"
+def test_it_runs_with_numpy_alone(state, guarded, tmp_path):
+    """In a fresh interpreter without the packages of the server; invariants are refused there."""
+    path, needs_more = tmp_path / "scorer.bin", tmp_path / "guarded.bin"
     path.write_bytes(to_bytes(state))
+    needs_more.write_bytes(to_bytes(guarded))
     code = f"""
 import sys
 for name in ("scipy", "sklearn", "django", "re2", "pandas"):
@@ -300,9 +301,13 @@ from scoring.core.monitor import Monitor
 monitor = Monitor.load({str(path)!r})
 result = monitor.check({{"model": {{"name": "m"}}, "signals": {{"toxicity": 0.1}}}})
 print(HAS_INVARIANTS, result.action.name, result.score is not None)
+try:
+    Monitor.load({str(needs_more)!r})
+except ValueError as error:
+    print(type(error).__name__)
 """
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.stderr == ""
-    assert done.stdout.split() == ["False", "PASS", "True"]
+    assert done.stdout.split() == ["False", "PASS", "True", "InvalidConfigError"]

@@ -1,0 +1,1 @@
+"""Do reviewers agree, and whom to believe: coefficients, gold accuracy, Dawid-Skene."""
