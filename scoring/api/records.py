@@ -71,7 +71,7 @@ def _read(request: ActorRequest) -> bytes:
 class RecordView(APIView):
     permissions = {"GET": "records:read"}
 
-    @extend_schema(operation_id="records_read", responses=serializers.RecordSerializer)
+    @extend_schema(operation_id="records_read", responses=serializers.RecordDetailSerializer)
     def get(self, request: ActorRequest, record_id: UUID) -> Response:
         row = selectors.get_record(request.user, record_id)
         payload = selectors.find_payload(record_id)
@@ -81,5 +81,6 @@ class RecordView(APIView):
                 "input": codec.decode(payload.input.encode()),
                 "output": codec.decode(payload.output.encode()),
                 "reasons": payload.reasons,
+                "intervention": payload.intervention,
             }
         return Response(answer)

@@ -100,6 +100,17 @@ class RecordSerializer(serializers.Serializer[Any]):
     consent = ConsentSerializer()
 
 
+class RecordDetailSerializer(RecordSerializer):
+    """One record with what was said and why it was scored so; without both once erased."""
+
+    input = serializers.JSONField(required=False)
+    output = serializers.JSONField(required=False)
+    reasons = ReasonSerializer(many=True, required=False, help_text="contributions add up to raw")
+    intervention = serializers.DictField(
+        required=False, allow_null=True, help_text="{kind: block} or {kind: replace, replacement}"
+    )
+
+
 class RecordPageSerializer(serializers.Serializer[Any]):
     results = RecordSerializer(many=True)
     next = serializers.CharField(allow_null=True)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from scoring.api import records, scorers
+from scoring.api import invariants, records, scorers
 
 _VERSION = "scorers/<slug:slug>/versions/<int:number>"
 
@@ -8,6 +8,11 @@ urlpatterns = [
     path("records", records.RecordsView.as_view(), name="records"),
     path("records/<uuid:record_id>", records.RecordView.as_view(), name="record"),
     path("scorers/<slug:slug>/versions", scorers.VersionsView.as_view(), name="scorer_versions"),
+    path(
+        "scorers/<slug:slug>/invariants",
+        invariants.InvariantsView.as_view(),
+        name="scorer_invariants",
+    ),
     path(_VERSION, scorers.VersionView.as_view(), name="scorer_version"),
     path(f"{_VERSION}/release", scorers.ReleaseView.as_view(), name="scorer_release"),
     path(f"{_VERSION}/rollback", scorers.RollbackView.as_view(), name="scorer_rollback"),

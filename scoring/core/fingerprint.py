@@ -34,6 +34,20 @@ _SQUASHES: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
 }
 
 
+HALF_MAX = 65_504.0  # the largest number of float16
+
+
+def as_stored(values: NDArray[Any]) -> NDArray[Any]:
+    """A fingerprint as it is kept and scored: float16, or float32 where that overflows.
+
+    values: floating (d,), d >= 1.  Half precision keeps a stored row of ordinary size small; the
+    server and a monitor round alike, so that both score the same numbers.
+    """
+    fits = bool(np.abs(values).max(initial=0.0) <= HALF_MAX)  # false for NaN
+    with np.errstate(over="ignore"):  # beyond float32, a value counts as infinitely far
+        return values.astype("<f2" if fits else "<f4")
+
+
 class FingerprintError(ValueError):
     """Activations or settings from which no fingerprint can be made."""
 

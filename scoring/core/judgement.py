@@ -7,23 +7,20 @@ the same decision in both. The invariants travel in the scorer state's config, a
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.core.fingerprint import as_stored
 from scoring.core.scorers import load_scorer
 from scoring.core.scorers.contract import (
-    Action,
-    Intervention,
     InvalidBatchError,
     InvalidConfigError,
-    Reason,
     RecordBatch,
-    ScoredBatch,
     Scorer,
 )
+from scoring.core.scorers.guard_v1 import Judgement, Violated, judgement
 from scoring.core.state import ScorerState
 
 try:  # a scorer without invariants must run where google-re2 is not installed
@@ -36,48 +33,7 @@ except ModuleNotFoundError as error:
 else:
     HAS_INVARIANTS = True
 
-INVARIANT = "invariant"
-_TIER = {"low": 1, "medium": 2, "high": 3, "critical": 4}
-_ACTION = {"flag": Action.REVIEW, "block": Action.INTERVENE, "replace": Action.INTERVENE}
-
-
-class Violated(Protocol):
-    """What a judgement needs to know of a violated invariant (`engine.Violation`)."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def severity(self) -> str: ...
-    @property
-    def effect(self) -> str: ...
-    @property
-    def replacement(self) -> str | None: ...
-    @property
-    def weight(self) -> float: ...
-    @property
-    def detail(self) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """The decision on one record, explained.
-
-    raw: the scorer's raw plus the weights of violated invariants; the reasons' contributions sum
-    to it.  score: in [0, 1].  p_violation: in [0, 1], None where no calibration exists.  tier: in
-    0..4.  intervention: what INTERVENE means here, None for weaker actions.
-    """
-
-    raw: float
-    score: float
-    p_violation: float | None
-    low: float | None
-    high: float | None
-    tier: int
-    action: Action
-    intervention: Intervention | None
-    reasons: tuple[Reason, ...]
-    violated: tuple[str, ...]
-    cold_start: bool
+INVARIANTS = "invariants"  # the key of the document in a state's config; read by guard_v1
 
 
 class Judge:
@@ -94,12 +50,17 @@ class Judge:
             raise InvalidConfigError("the state names no scorer kind and number")
         self.scorer: Scorer = load_scorer(kind, number, state)
         self.digest = state.digest()
-        document = state.config.get("invariants")
+        document = state.config.get(INVARIANTS)
         if document is not None and not HAS_INVARIANTS:
             raise InvalidConfigError("this scorer has invariants, which need google-re2 installed")
         self._invariants = (
             None if document is None else InvariantSet.compile(parse_document(document))
         )
+
+    @property
+    def has_invariants(self) -> bool:
+        """Whether `judge` looks at the records, or at the batch alone."""
+        return self._invariants is not None
 
     def judge(
         self, batch: RecordBatch, records: Sequence[Mapping[str, Any]], *, top: int = 5
@@ -107,12 +68,12 @@ class Judge:
         """Decide on records of one model, in order.
 
         batch, records: the same records, as columns for the scorer and as mappings (`input`,
-        `output`, `signals`, `context`, `model`) for the invariants.
+        `output`, `signals`, `context`, `model`) for the invariants, if it has any.
         top: scorer's terms told apart; 0 leaves its reasons out, where nobody reads them.
 
         A violated invariant lifts the tier to its severity (low 1 ... critical 4) and the action
         to its effect; `block` wins over `replace`, and an invariant over the scorer's own
-        intervention. The score stays the scorer's: it is a rank among records without the check.
+        intervention (`guard_v1`).
 
         Raises InvalidBatchError where the two differ in length or do not fit the scorer.
         """
@@ -122,7 +83,15 @@ class Judge:
         violated: Sequence[Sequence[Violated]] = [()] * batch.n
         if self._invariants is not None:
             violated = self._invariants.evaluate_batch(records)
-        return [_judgement(scored, i, found, top) for i, found in enumerate(violated)]
+        return [judgement(scored, i, found, top) for i, found in enumerate(violated)]
+
+
+def with_invariants(state: ScorerState, document: Mapping[str, Any] | None) -> ScorerState:
+    """The same scorer with other invariants, or without any; check it by making its `Judge`."""
+    config = {key: value for key, value in state.config.items() if key != INVARIANTS}
+    if document is not None:
+        config[INVARIANTS] = document
+    return ScorerState(config=config, arrays=state.arrays)
 
 
 def batch_of(records: Sequence[Mapping[str, Any]]) -> RecordBatch:
@@ -130,6 +99,7 @@ def batch_of(records: Sequence[Mapping[str, Any]]) -> RecordBatch:
 
     Each is a mapping with `model` {"name": …}, and optionally `signals` {name: number},
     `fingerprint` (numbers, or a one-dimensional array; all of one length) and `context`.
+    Fingerprints are rounded as the server stores them, since it scores what it stores.
 
     Raises InvalidBatchError where they are of several models or a value has the wrong type.
     """
@@ -142,7 +112,10 @@ def batch_of(records: Sequence[Mapping[str, Any]]) -> RecordBatch:
             for name in names
         }
         prints = [record.get("fingerprint") for record in records]
-        rows = [None if row is None else np.asarray(row, np.float32) for row in prints]
+        rows = [
+            None if row is None else as_stored(np.asarray(row, np.float64)).astype(np.float32)
+            for row in prints
+        ]
         context = [record.get("context") or {} for record in records]
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InvalidBatchError(f"not inference records: {error!r}") from error
@@ -173,42 +146,3 @@ def _matrix(
     matrix = np.zeros((len(rows), given[0].size), np.float32)
     matrix[present] = given
     return matrix, present
-
-
-def _judgement(scored: ScoredBatch, i: int, found: Sequence[Violated], top: int) -> Judgement:
-    action = Action(int(scored.action[i]))
-    own = scored.intervention if action == Action.INTERVENE else None
-    reasons = [
-        Reason(INVARIANT, violation.key, violation.weight, violation.detail) for violation in found
-    ]
-    reasons += scored.reasons(i, top) if top > 0 else []
-    return Judgement(
-        raw=float(scored.raw[i]) + sum(violation.weight for violation in found),
-        score=float(scored.score[i]),
-        p_violation=_known(scored.p_violation[i]),
-        low=_known(scored.low[i]),
-        high=_known(scored.high[i]),
-        tier=max([int(scored.tier[i]), *(_TIER[violation.severity] for violation in found)]),
-        action=max([action, *(_ACTION[violation.effect] for violation in found)]),
-        intervention=_intervention(own, found),
-        reasons=tuple(reasons),
-        violated=tuple(violation.key for violation in found),
-        cold_start=scored.cold_start,
-    )
-
-
-def _intervention(own: Intervention | None, found: Sequence[Violated]) -> Intervention | None:
-    """The gravest wins: any block, then the replacement of the gravest invariant, then own."""
-    if own is not None and own.kind == "block":
-        return own
-    if any(violation.effect == "block" for violation in found):
-        return Intervention(kind="block")
-    replacing = [violation for violation in found if violation.effect == "replace"]
-    if not replacing:
-        return own
-    gravest = max(replacing, key=lambda violation: _TIER[violation.severity])
-    return Intervention(kind="replace", replacement=gravest.replacement)
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

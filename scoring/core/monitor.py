@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.core.judgement import Judge, Judgement, batch_of
+from scoring.core.judgement import Judge, batch_of
 from scoring.core.monitor_baselines import MonitorBaselines
 from scoring.core.scorers.contract import (
     Action,
@@ -28,6 +28,7 @@ from scoring.core.scorers.contract import (
     Reason,
     RecordBatch,
 )
+from scoring.core.scorers.guard_v1 import Judgement
 from scoring.core.state import ScorerState, from_bytes
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.core.baseline import BaselineError, MovingBaseline
-from scoring.core.judgement import Judgement
 from scoring.core.scorers.contract import Action, RecordBatch
+from scoring.core.scorers.guard_v1 import Judgement
 from scoring.core.state import ScorerState
 
 KIND = "monitor_baselines"

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oversight.lib.errors import InvalidInput
+from scoring.core.fingerprint import as_stored
 from scoring.intake.wire import PackedFingerprint
 
 MAX_DIMENSION = 4096
@@ -20,7 +21,6 @@ _WIRE: dict[str, np.dtype[np.floating[Any]]] = {
     "float16": np.dtype("<f2"),
     "float32": np.dtype("<f4"),
 }
-_HALF_MAX = 65_504.0
 
 
 def pack(given: list[float] | PackedFingerprint) -> tuple[bytes, int]:
@@ -49,8 +49,7 @@ def pack(given: list[float] | PackedFingerprint) -> tuple[bytes, int]:
     largest = float(np.abs(values).max())
     if largest > float(np.finfo(np.float32).max):
         raise InvalidInput.at("fingerprint", "a number exceeds 32-bit range", "out_of_range")
-    dtype = np.dtype("<f2") if largest <= _HALF_MAX else np.dtype("<f4")
-    return values.astype(dtype).tobytes(), int(values.size)
+    return as_stored(values).tobytes(), int(values.size)
 
 
 def unpack(stored: bytes, dimension: int) -> npt.NDArray[np.float32]:

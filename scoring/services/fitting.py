@@ -18,7 +18,7 @@ from oversight.tenancy.actors import Actor
 from scoring.core.scorers.contract import RecordBatch
 from scoring.intake import fingerprints
 from scoring.models import InferenceRecord, RecordPayload, ScorerVersion
-from scoring.services import kinds, scorers
+from scoring.services import guarding, kinds, scorers
 from scoring.services.scoring import Subject, batch_of
 
 MAX_RECORDS = 20_000  # the newest of the window: quantiles need no more
@@ -63,6 +63,7 @@ def fit(
     until: datetime | None = None,
     kind: str | None = None,
     config: Mapping[str, Any] | None = None,
+    invariants: guarding.Document | None = None,
 ) -> ScorerVersion:
     """Fit a scorer to the project's records of a window and store it as proposed.
 
@@ -72,12 +73,17 @@ def fit(
         kind: one of `kinds.KINDS`; None takes the first that knows the settings and for which the
             window is large enough: 600 records for the ensemble, 300 for percentiles.
         config: settings of that kind's fit; signals default to all that occur, high is anomalous.
+        invariants: a document of the invariant language; None keeps those of the version in use.
 
     Raises:
-        InvalidInput: settings are malformed, or the window holds too few records.
+        InvalidInput: settings or invariants are malformed, or the window holds too few records.
     """
     access.require(actor, "scorers:write")
     names = kinds.allowed(kind, config or {})
+    if invariants is None:
+        invariants = guarding.in_use(actor.project, slug)
+    else:
+        invariants = guarding.read(invariants)
     by_model: dict[str, list[Subject]] = {}
     n_records = 0
     first = last = None
@@ -92,7 +98,7 @@ def fit(
     return scorers.propose(
         actor,
         slug=slug,
-        state=kinds.fit_first(names, batches, settings),
+        state=guarding.guarded(kinds.fit_first(names, batches, settings), invariants),
         baseline={
             "n_records": n_records,
             "models": {model: len(subjects) for model, subjects in sorted(by_model.items())},

@@ -218,6 +218,7 @@ def _score(project: Project, fresh: Sequence[Incoming]) -> None:
             fingerprint=fingerprints.unpack(i.fingerprint, i.dimension)
             if i.fingerprint is not None and i.dimension is not None
             else None,
+            record=i.record,
         )
         for i in fresh
         if i.record is not None

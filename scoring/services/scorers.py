@@ -11,9 +11,10 @@ from oversight.lib import errors
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project
-from scoring.core.scorers import Scorer as CoreScorer
-from scoring.core.scorers import load_scorer
+from scoring.core.invariants.vocabulary import InvariantSyntaxError
+from scoring.core.judgement import Judge
 from scoring.core.scorers.cold_start_v1 import new_state
+from scoring.core.scorers.contract import ScorerError
 from scoring.core.scorers.percentile_fit import MINIMUM_RECORDS
 from scoring.core.state import ScorerState, from_bytes, to_bytes
 from scoring.models import Scorer, ScorerVersion
@@ -36,18 +37,18 @@ def current_version(project: Project) -> ScorerVersion:
         return current_version(project)
 
 
-def load(version_id: int) -> CoreScorer:
-    """The scorer of a released version, ready to score; frozen, so remembered by its key."""
+def load(version_id: int) -> Judge:
+    """A released version, ready to decide; frozen, so remembered by its key with its invariants."""
     return _load(version_id)
 
 
 @lru_cache(maxsize=32)
-def _load(version_id: int) -> CoreScorer:
+def _load(version_id: int) -> Judge:
     version = ScorerVersion.objects.get(pk=version_id)
     state = from_bytes(bytes(version.state))
     if state.digest() != version.digest:
         raise errors.Unavailable(f"scorer version {version_id} is damaged: its digest differs")
-    return load_scorer(version.kind, version.kind_number, state)
+    return Judge(state)
 
 
 def _add_version(scorer: Scorer, state: ScorerState, baseline: dict[str, object]) -> ScorerVersion:
@@ -71,8 +72,16 @@ def propose(
     baseline: dict[str, object],
     slug: str = DEFAULT,
 ) -> ScorerVersion:
-    """Store a fitted scorer as the next version, not yet in use."""
+    """Store a fitted scorer as the next version, not yet in use.
+
+    Raises:
+        InvalidInput: the state is not one that can be loaded, invariants included.
+    """
     access.require(actor, "scorers:write")
+    try:
+        Judge(state)
+    except (ScorerError, InvariantSyntaxError, ExceptionGroup) as error:
+        raise errors.InvalidInput(f"not a scorer: {error}", code="not_a_scorer") from error
     with transaction.atomic():
         current_version(actor.project)
         scorer = Scorer.objects.select_for_update().get(project=actor.project, slug=slug)

@@ -6,40 +6,83 @@ scorer version and the stored record gets the same score.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import isnan
+from dataclasses import dataclass, replace
+from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from scoring.core.scorers.contract import RecordBatch, ScoredBatch
+from scoring.core.judgement import Judge
+from scoring.core.scorers.batches import without_fingerprints
+from scoring.core.scorers.contract import Action as CoreAction
+from scoring.core.scorers.contract import Intervention, InvalidBatchError, Reason, RecordBatch
+from scoring.core.scorers.guard_v1 import Judgement
 from scoring.decisions import Decision
+from scoring.intake import wire
 from scoring.models import Action, ScorerVersion
 from scoring.services import scorers
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a scorer sees of one record."""
+    """What a scorer sees of one record; `record` is what its invariants look at."""
 
     model: str
     signals: Mapping[str, float]
     context: Mapping[str, str | float | bool]
     fingerprint: npt.NDArray[np.float32] | None
+    record: wire.Record | None = None
 
 
 def decide(version: ScorerVersion, subjects: Sequence[Subject]) -> list[Decision]:
-    """Score and decide, in the order given."""
-    scorer = scorers.load(version.pk)
+    """Score, check the version's invariants and decide, in the order given."""
+    judge = scorers.load(version.pk)
     decisions: list[Decision | None] = [None] * len(subjects)
     groups: dict[str, list[int]] = {}
     for index, subject in enumerate(subjects):
         groups.setdefault(subject.model, []).append(index)
     for model, indices in groups.items():
-        scored = scorer.score(batch_of(model, [subjects[i] for i in indices]))
-        for row, index in enumerate(indices):
-            decisions[index] = _decision(version.pk, scored, row)
+        members = [subjects[i] for i in indices]
+        records = [_said(subject) if judge.has_invariants else {} for subject in members]
+        judged = _judged(judge, batch_of(model, members), records)
+        for index, judgement in zip(indices, judged, strict=True):
+            decisions[index] = _decision(version.pk, judgement)
     return [decision for decision in decisions if decision is not None]
+
+
+def _judged(
+    judge: Judge, batch: RecordBatch, records: Sequence[Mapping[str, Any]]
+) -> list[Judgement]:
+    """Judge a batch; fingerprints the scorer cannot compare are told and reviewed, not refused."""
+    try:
+        return judge.judge(batch, records)
+    except InvalidBatchError as error:
+        detail = str(error)
+    judged = judge.judge(without_fingerprints(batch), records)
+    return [
+        replace(
+            judgement,
+            action=max(judgement.action, CoreAction.REVIEW),
+            reasons=(*judgement.reasons, Reason("unscorable", "fingerprint", 0.0, detail)),
+        )
+        if has_fingerprint
+        else judgement
+        for judgement, has_fingerprint in zip(judged, batch.fingerprint_rows, strict=True)
+    ]
+
+
+def _said(subject: Subject) -> dict[str, Any]:
+    """The record as a client sends it, for invariants to look at."""
+    said: dict[str, Any] = {"signals": subject.signals, "context": subject.context}
+    if subject.record is not None:
+        record = subject.record
+        said |= {
+            "input": msgspec.to_builtins(record.input),
+            "output": msgspec.to_builtins(record.output),
+            "model": {"name": record.model.name, "version": record.model.version},
+        }
+    return said
 
 
 def batch_of(model: str, subjects: Sequence[Subject]) -> RecordBatch:
@@ -71,17 +114,15 @@ def batch_of(model: str, subjects: Sequence[Subject]) -> RecordBatch:
     )
 
 
-def _decision(version_id: int, scored: ScoredBatch, row: int) -> Decision:
-    p_violation = float(scored.p_violation[row])
-    action = Action(int(scored.action[row]))
+def _decision(version_id: int, judgement: Judgement) -> Decision:
     return Decision(
         scorer_version=version_id,
-        raw=float(scored.raw[row]),
-        score=float(scored.score[row]),
-        p_violation=None if isnan(p_violation) else p_violation,
-        weight=float(scored.weight[row]),
-        tier=int(scored.tier[row]),
-        action=action,
+        raw=judgement.raw,
+        score=judgement.score,
+        p_violation=judgement.p_violation,
+        weight=judgement.weight,
+        tier=judgement.tier,
+        action=Action(judgement.action),
         reasons=tuple(
             {
                 "kind": reason.kind,
@@ -89,16 +130,15 @@ def _decision(version_id: int, scored: ScoredBatch, row: int) -> Decision:
                 "contribution": reason.contribution,
                 "detail": reason.detail,
             }
-            for reason in scored.reasons(row)
+            for reason in judgement.reasons
         ),
-        intervention=_intervention(scored, action),
+        intervention=_intervention(judgement.intervention),
     )
 
 
-def _intervention(scored: ScoredBatch, action: Action) -> dict[str, str] | None:
-    if action is not Action.INTERVENE or scored.intervention is None:
+def _intervention(asked: Intervention | None) -> dict[str, str] | None:
+    if asked is None:
         return None
-    asked = scored.intervention
     if asked.replacement is None:
         return {"kind": asked.kind}
     return {"kind": asked.kind, "replacement": asked.replacement}

@@ -1,17 +1,23 @@
 """`manage.py fit-scorer --project SLUG [--kind ensemble|percentile] [--profile lean|full] …`."""
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.dateparse import parse_datetime
 
+from oversight.lib import codec
 from oversight.lib.errors import ApplicationError
-from oversight.tenancy.actors import system_actor
+from oversight.tenancy.actors import Actor, system_actor
 from oversight.tenancy.models import Project
+from scoring.core.invariants.vocabulary import LANGUAGE
+from scoring.core.judgement import INVARIANTS
 from scoring.core.scorers.ensemble_settings import PROFILES
-from scoring.services import fitting, kinds, scorers
+from scoring.models import ScorerVersion
+from scoring.services import fitting, guarding, kinds, scorers
 
 
 def moment(text: str) -> datetime:
@@ -19,6 +25,18 @@ def moment(text: str) -> datetime:
     if found is None or found.tzinfo is None:
         raise CommandError(f"{text!r} is not a time with offset, as 2026-10-20T00:00:00Z")
     return found
+
+
+def document(text: str) -> Mapping[str, Any]:
+    """The invariants of a file, the starter pack's, or none."""
+    if text == "starter":
+        return guarding.starter()
+    if text == "none":
+        return {"language": LANGUAGE, "invariants": []}
+    try:
+        return codec.decode(Path(text).read_bytes())
+    except OSError as error:
+        raise CommandError(f"{text}: {error.strerror}") from error
 
 
 class Command(BaseCommand):
@@ -35,30 +53,54 @@ class Command(BaseCommand):
             "--profile", choices=sorted(PROFILES), help="which detectors an ensemble has"
         )
         parser.add_argument("--config", type=json.loads, default={}, metavar="JSON")
+        parser.add_argument(
+            "--invariants",
+            metavar="FILE|starter|none",
+            help="checked beside the score; default: those of the version in use",
+        )
+        parser.add_argument(
+            "--keep-fit",
+            action="store_true",
+            help="fit nothing: the version in use, with other --invariants",
+        )
         parser.add_argument("--release", action="store_true")
 
     def handle(self, *args: Any, **options: Any) -> None:
         project = Project.objects.filter(slug=options["project"]).first()
         if project is None:
             raise CommandError(f"there is no project {options['project']!r}")
-        kind, config = options["kind"], dict(options["config"])
-        if options["profile"]:  # only an ensemble has one
-            kind, config["profile"] = kind or "ensemble", options["profile"]
         actor = system_actor(project, "fit-scorer")
         try:
-            version = fitting.fit(
-                actor,
-                since=options["since"],
-                until=options["until"],
-                kind=kind,
-                config=config,
-            )
+            version = _proposed(actor, options)
             if options["release"]:
                 scorers.release(actor, version=version)
         except ApplicationError as error:
-            raise CommandError(error.message) from error
+            told = [f"{found.path}: {found.message}" for found in error.errors]
+            raise CommandError("\n".join([error.message, *told])) from error
         state = "released" if options["release"] else "proposed"
+        n_invariants = len(version.config.get(INVARIANTS, {}).get("invariants", []))
         self.stdout.write(
             f"{state} {version.scorer.slug} v{version.number} ({version.kind}_v"
-            f"{version.kind_number}) from {version.baseline['n_records']} records"
+            f"{version.kind_number}) from {version.baseline.get('n_records', 0)} records, "
+            f"{n_invariants} invariants"
         )
+
+
+def _proposed(actor: Actor, options: dict[str, Any]) -> ScorerVersion:
+    asked = options["invariants"]
+    invariants = None if asked is None else document(asked)
+    if options["keep_fit"]:
+        if invariants is None:
+            raise CommandError("--keep-fit needs --invariants")
+        return guarding.guard(actor, invariants=invariants)
+    kind, config = options["kind"], dict(options["config"])
+    if options["profile"]:  # only an ensemble has one
+        kind, config["profile"] = kind or "ensemble", options["profile"]
+    return fitting.fit(
+        actor,
+        since=options["since"],
+        until=options["until"],
+        kind=kind,
+        config=config,
+        invariants=invariants,
+    )

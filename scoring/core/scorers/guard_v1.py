@@ -1,0 +1,102 @@
+"""Version 1 of what violated invariants do to a scorer's decision. Frozen: see `__init__`.
+
+Each violation adds its weight to raw, lifts the tier to its severity and the action to its effect.
+The score stays the scorer's: it is a rank among records of the baseline, whose false-alarm rate is
+controlled, and a check that is true or false has no place in that ranking.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scoring.core.scorers.contract import Action, Intervention, Reason, ScoredBatch
+
+INVARIANT = "invariant"
+_TIER = {"low": 1, "medium": 2, "high": 3, "critical": 4}
+_ACTION = {"flag": Action.REVIEW, "block": Action.INTERVENE, "replace": Action.INTERVENE}
+
+
+class Violated(Protocol):
+    """What a judgement needs to know of a violated invariant (`engine.Violation`)."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def effect(self) -> str: ...
+    @property
+    def replacement(self) -> str | None: ...
+    @property
+    def weight(self) -> float: ...
+    @property
+    def detail(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The decision on one record, explained.
+
+    raw: the scorer's raw plus the weights of violated invariants; the reasons' contributions sum
+    to it.  score: in [0, 1].  p_violation: in [0, 1], None where no calibration exists.
+    weight: >= 1, business weight of the context.  tier: in 0..4.  intervention: what INTERVENE
+    means here, None for weaker actions.
+    """
+
+    raw: float
+    score: float
+    p_violation: float | None
+    low: float | None
+    high: float | None
+    weight: float
+    tier: int
+    action: Action
+    intervention: Intervention | None
+    reasons: tuple[Reason, ...]
+    violated: tuple[str, ...]
+    cold_start: bool
+
+
+def judgement(scored: ScoredBatch, i: int, found: Sequence[Violated], top: int) -> Judgement:
+    """The decision on row i of a scored batch, of which the invariants `found` do not hold.
+
+    top: the scorer's terms told apart; 0 leaves its reasons out.
+    """
+    action = Action(int(scored.action[i]))
+    own = scored.intervention if action == Action.INTERVENE else None
+    reasons = [
+        Reason(INVARIANT, violation.key, violation.weight, violation.detail) for violation in found
+    ]
+    reasons += scored.reasons(i, top) if top > 0 else []
+    return Judgement(
+        raw=float(scored.raw[i]) + sum(violation.weight for violation in found),
+        score=float(scored.score[i]),
+        p_violation=_known(scored.p_violation[i]),
+        low=_known(scored.low[i]),
+        high=_known(scored.high[i]),
+        weight=float(scored.weight[i]),
+        tier=max([int(scored.tier[i]), *(_TIER[violation.severity] for violation in found)]),
+        action=max([action, *(_ACTION[violation.effect] for violation in found)]),
+        intervention=_intervention(own, found),
+        reasons=tuple(reasons),
+        violated=tuple(violation.key for violation in found),
+        cold_start=scored.cold_start,
+    )
+
+
+def _intervention(own: Intervention | None, found: Sequence[Violated]) -> Intervention | None:
+    """The gravest wins: any block, then the replacement of the gravest invariant, then own."""
+    if own is not None and own.kind == "block":
+        return own
+    if any(violation.effect == "block" for violation in found):
+        return Intervention(kind="block")
+    replacing = [violation for violation in found if violation.effect == "replace"]
+    if not replacing:
+        return own
+    gravest = max(replacing, key=lambda violation: _TIER[violation.severity])
+    return Intervention(kind="replace", replacement=gravest.replacement)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)
