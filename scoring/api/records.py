@@ -6,13 +6,14 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from oversight.lib import codec, errors, paging
+from oversight.lib import codec, deadline, errors, paging
 from oversight.tenancy.authentication import ActorRequest
 from scoring.api import serializers
 from scoring.intake import body
 from scoring.selectors import records as selectors
 from scoring.services import ingest
 
+INGEST_SECONDS = 30.0  # of waiting for the database in all
 _RESULTS = ("all", "rejected", "none")
 
 
@@ -33,7 +34,9 @@ class RecordsView(APIView):
         if shown not in _RESULTS:
             raise errors.InvalidInput.at("results", "none, rejected or all")
         slices = body.split(_read(request), request.content_type or "")
-        done = ingest.ingest(request.user, slices=slices)
+        # A large batch waits often; each single wait stays as bounded as any.
+        with deadline.extended(INGEST_SECONDS):
+            done = ingest.ingest(request.user, slices=slices)
         return Response(
             serializers.outcome(done, shown),
             status=200 if done.accepted or done.duplicates else 422,
