@@ -123,8 +123,8 @@ def fit_dawid_skene(
     Notes
     -----
     Dawid, Skene, *Maximum Likelihood Estimation of Observer Error-Rates Using the EM Algorithm*,
-    1979. Starts from the share of votes per item or, with gold, from what the reviewers' gold
-    answers say: a majority that errs alike would else be believed for its number. Products of
+    1979. Starts from the share of votes per item or, with gold, from what the gold answers say of
+    the reviewers: a majority that errs alike would else be believed for its number. Products of
     many small probabilities underflow, so the E-step works with logarithms.
     """
     votes = _read_votes(items, raters, labels, n_items, n_raters, n_classes)

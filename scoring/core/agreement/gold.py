@@ -31,12 +31,15 @@ class BetaPosterior:
 
     def interval(self, *, level: float = 0.95) -> tuple[float, float]:
         """Equal-tailed credible interval."""
-        low, high = self.quantiles(np.array([(1.0 - level) / 2.0, (1.0 + level) / 2.0]))
+        low, high = (
+            stats.beta.ppf(tail, self.hits + 0.5, self.misses + 0.5)
+            for tail in ((1.0 - level) / 2.0, (1.0 + level) / 2.0)
+        )
         return float(low), float(high)
 
-    def quantiles(self, probabilities: FloatArray) -> FloatArray:
-        """Quantiles of the posterior, float64 like ``probabilities``."""
-        return np.asarray(stats.beta.ppf(probabilities, self.hits + 0.5, self.misses + 0.5))
+    def draws(self, size: int, rng: np.random.Generator) -> FloatArray:
+        """Independent draws from the posterior, float64 (size,)."""
+        return rng.beta(self.hits + 0.5, self.misses + 0.5, size)
 
     def probability_above(self, threshold: float) -> float:
         """Posterior chance that the probability exceeds ``threshold``."""

@@ -17,6 +17,7 @@ from scoring.core.estimation.intervals import (
 )
 from scoring.core.estimation.rounds import DOMAINS, FLAGGED, UNFLAGGED, Window
 from scoring.core.estimation.totals import Total, sum_totals, window_total
+from scoring.core.estimation.tuning import power_tuned
 
 FloatArray = NDArray[np.float64]
 
@@ -78,10 +79,12 @@ def estimate_rate(windows: Sequence[Window], metric: Metric, *, level: float = 0
 
     Notes
     -----
-    With A and B the estimated violations among flagged and unflagged records, the delta method
+    With A and B the estimated violations among flagged and unflagged records (`window_total`, the
+    predictions shrunk by `power_tuned`), the delta method
     gives V of each rate; df = (Σc)²/Σc² over its variance terms c; ``n_eff = p(1-p)/V·(z/t_df)²``;
     Clopper-Pearson at ``p·n_eff`` (Korn, Graubard, 1998). Where V = 0 or p is 0 or 1, ``n_eff`` is
-    the number of floor draws expected among the records the rate is taken over.
+    the number of floor draws expected among the records the rate is taken over, and at V = 0 only
+    the floor sets limits.
 
     That interval knows nothing of harm the model does not foresee: at N = 10⁶ and a prevalence of
     0.1 % it covered 48 %. So A and B also have upper limits from the floor alone
@@ -186,7 +189,7 @@ def rate_base(windows: Sequence[Window], metric: Metric) -> float:
 
 
 def _settle(windows: Sequence[Window], fill: tuple[float, float]) -> list[Window]:
-    return [window.filled(fill) for window in windows]
+    return [power_tuned(window.filled(fill)) for window in windows]
 
 
 def _resolved_means(windows: Sequence[Window]) -> tuple[float, float]:
@@ -218,18 +221,23 @@ def _limits(windows: Sequence[Window], metric: Metric, level: float) -> _Limits 
     terms = np.concatenate([slope_a**2 * flagged.terms, slope_b**2 * unflagged.terms])
     taken_over = [flagged] if metric == "precision" else [flagged, unflagged]
     exact = all(total.is_exact for total in taken_over)
-    if exact:
-        size, design = math.inf, (value, value)
-    else:
+    floors = {d: floor_upper_bound(windows, (d,), level=level).upper for d in DOMAINS}
+    doubtful = float(terms.sum()) > 0.0
+    size, design = math.inf, (value, value)
+    if not exact:
         size = _effective_size(metric, value, terms, windows, centre, level)
+    if doubtful:
         design = clopper_pearson(value * size, size, level=level)
-    possible = _extremes(metric, flagged, unflagged)
-    floors = {d: floor_upper_bound(windows, (d,), level=level) for d in DOMAINS}
+    possible = _hull(metric, flagged, unflagged, (flagged.most, unflagged.most))
     everywhere = floor_upper_bound(windows, DOMAINS, level=level)
     if metric == "prevalence":
         reach = (value, everywhere.upper / (flagged.size + unflagged.size))
+    elif doubtful:
+        reach = _reach(metric, centre, floors[FLAGGED], floors[UNFLAGGED])
     else:
-        reach = _reach(metric, centre, floors[FLAGGED].upper, floors[UNFLAGGED].upper)
+        # Every violation that was found had been as good as certain. METHODS takes the floor draws
+        # for a sample of the whole rate here, but they leave open only what was not found.
+        reach = _hull(metric, flagged, unflagged, (floors[FLAGGED], floors[UNFLAGGED]))
     return _Limits(
         value=float(value),
         design=design,
@@ -239,7 +247,11 @@ def _limits(windows: Sequence[Window], metric: Metric, level: float) -> _Limits 
         ),
         effective_size=size,
         effective_positives=math.inf if exact else _effective_positives(taken_over, windows),
-        floor=floors[FLAGGED] if metric == "precision" else everywhere,
+        floor=(
+            floor_upper_bound(windows, (FLAGGED,), level=level)
+            if metric == "precision"
+            else everywhere
+        ),
         exact=exact,
     )
 
@@ -318,13 +330,15 @@ def _effective_positives(totals: Sequence[Total], windows: Sequence[Window]) -> 
     return math.fsum(part.clipped * _floor_share(windows, domain) for part, domain in pairs)
 
 
-def _extremes(metric: Metric, flagged: Total, unflagged: Total) -> tuple[float, float]:
-    """Least and greatest rate over the box of counts that the labels leave possible."""
-    corners = product((flagged.least, flagged.most), (unflagged.least, unflagged.most))
+def _hull(
+    metric: Metric, flagged: Total, unflagged: Total, most: tuple[float, float]
+) -> tuple[float, float]:
+    """Least and greatest rate over the box of counts from what is certain up to ``most``."""
+    corners = product((flagged.least, most[0]), (unflagged.least, most[1]))
     rates = [_rate(metric, _Counts(a, b, flagged.size, unflagged.size)) for a, b in corners]
-    if any(rate is None for rate in rates):
-        return 0.0, 1.0
     known = [rate for rate in rates if rate is not None]
+    if len(known) < len(rates):
+        return 0.0, 1.0
     return min(known), max(known)
 
 

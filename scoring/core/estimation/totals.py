@@ -195,8 +195,8 @@ def window_total(window: Window, domain: int) -> Total:
         most -= float((y == 0.0).sum())
     pooled = np.concatenate(terms)
     value = float(round_share @ values) if len(rounds) else 0.0
-    if least == most:
-        value = least
+    if least == most:  # the rounds ran the domain dry
+        return Total(least, 0.0, np.empty(0), least, most, size)
     return Total(value, float(pooled.sum()), pooled, least, most, size)
 
 

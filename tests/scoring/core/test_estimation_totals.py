@@ -23,6 +23,7 @@ from scoring.core.estimation.totals import (
     sum_totals,
     window_total,
 )
+from scoring.core.estimation.tuning import power_tuned
 from scoring.core.sampling import floored_order_sample
 
 
@@ -277,3 +278,26 @@ def test_a_finished_pool_testifies_in_full():
     mask, hazard = floor_testimony(np.array([0.3, 2.0]), 0.1, -math.inf, math.nan)
     assert mask.all()
     assert hazard == math.inf
+
+
+def test_a_domain_run_dry_is_known_although_the_pool_is_not():
+    first = make_round([1.0, 0.0], [0.3, 0.4], domain=[FLAGGED, UNFLAGGED])
+    second = make_round([1.0, 0.0], [0.5, 0.4], domain=[FLAGGED, UNFLAGGED])
+    total = window_total(Window(50, (48, 2), (first, second)), FLAGGED)
+    assert (total.value, total.variance, total.is_exact) == (2.0, 0.0, True)
+
+
+def test_power_tuning_of_a_round_looks_at_earlier_rounds_only():
+    """λ = Σ c y f / Σ c f², c = (1-q)/q²; the first round gets 0."""
+    q = np.array([0.2, 0.5])
+    rounds = tuple(
+        make_round([0.0, 1.0], q, domain=[0, 0], predictions=f, prediction_totals=(5.0, 0.0))
+        for f in ([0.5, 0.25], [0.9, 0.9], [0.1, 0.1])
+    )
+    window = power_tuned(Window(40, (40, 0), rounds))
+    costs = (1 - q) / q**2
+    second = costs[1] * 0.25 / (costs @ np.array([0.25, 0.0625]))
+    third = costs[1] * 1.15 / (costs @ np.array([0.25 + 0.81, 0.0625 + 0.81]))
+    totals = [one.prediction_totals[0] for one in window.rounds]
+    assert totals == pytest.approx([0.0, 5.0 * second, 5.0 * third])
+    np.testing.assert_allclose(window.rounds[2].predictions, 0.1 * third)
