@@ -1,4 +1,4 @@
-"""Designs that spend a budget of verdicts on a pool with known truth, as windows or counts."""
+"""Designs that spend a budget of verdicts on a pool with known truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -117,7 +117,7 @@ def round_of(
     labels: FloatArray,
     flagged: BoolArray,
 ) -> Round:
-    """A finished draw as estimators take it; all arrays but ``draw`` are over its candidates."""
+    """A finished draw as the estimators take it; other arrays are over all its candidates."""
     chosen = draw.selected
     floor_draws, hazards = np.zeros(chosen.size, dtype=bool), []
     for domain in (UNFLAGGED, FLAGGED):

@@ -15,6 +15,13 @@ from scoring.core.estimation.intervals import (
     design_effective_size,
     floor_upper_bound,
 )
+from scoring.core.estimation.rate_algebra import (
+    Counts,
+    gradient_of,
+    rate_of,
+    rates_in_reach,
+    rates_possible,
+)
 from scoring.core.estimation.rounds import DOMAINS, FLAGGED, UNFLAGGED, Window
 from scoring.core.estimation.totals import Total, sum_totals, window_total
 from scoring.core.estimation.tuning import power_tuned
@@ -22,23 +29,24 @@ from scoring.core.estimation.tuning import power_tuned
 FloatArray = NDArray[np.float64]
 
 METHOD = "floored-order-v1"
-UNIFORM_METHOD = "uniform-clopper-pearson-v1"
 
 _EMPTY = "The segment holds no records."
 _NOTHING_FLAGGED = "Nothing was flagged in this segment."
 _NO_VERDICT = "No case of this segment has a verdict yet."
+_UNREVIEWED = (
+    "A window or stratum of this segment has no finished review: leave it out or finish it."
+)
 _NO_VIOLATION = "No violation was found, so there is none to have been caught or missed."
 _NO_NEGATIVE = "Every record of the segment appears to be a violation."
 
 
 @dataclass(frozen=True)
-class _Counts:
-    """Violations among flagged (a) and unflagged (b) records, and how many of each there are."""
+class _Floors:
+    """The floor's upper limits of the violations in either domain, and in both together."""
 
-    a: float
-    b: float
-    n_flagged: int
-    n_unflagged: int
+    flagged: FloorBound
+    unflagged: FloorBound
+    everywhere: FloorBound
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,8 @@ def estimate_rate(windows: Sequence[Window], metric: Metric, *, level: float = 0
         return null(_NOTHING_FLAGGED)
     if n_verdicts == 0:
         return null(_NO_VERDICT)
+    if any(sum(w.domain_sizes) and not any(one.size for one in w.rounds) for w in windows):
+        return null(_UNREVIEWED)
     central = _limits(_settle(windows, _resolved_means(windows)), metric, level)
     if central is None:
         return null(_NO_NEGATIVE if metric == "fpr" else _NO_VIOLATION)
@@ -137,55 +147,6 @@ def estimate_rate(windows: Sequence[Window], metric: Metric, *, level: float = 0
         design_low=central.design[0],
         design_high=central.design[1],
     )
-
-
-def uniform_at_equal_budget(estimate: Estimate, *, base: float) -> Estimate:
-    """What the same number of verdicts, drawn uniformly, would say if the value were true.
-
-    Parameters
-    ----------
-    estimate : Estimate
-        From `estimate_rate`.
-    base : float, in [0, 1]
-        Share of all records that the rate is taken over: 1 for prevalence, the flagged share for
-        precision, the prevalence for recall and fnr, one minus it for fpr (see `rate_base`).
-
-    Returns
-    -------
-    Estimate
-        Clopper-Pearson at the expected counts; null where the given estimate is.
-    """
-    if not 0.0 <= base <= 1.0:
-        raise ValueError("base must lie in [0, 1]")
-    value, low, high, size = estimate.value, None, None, None
-    if value is not None:
-        size = estimate.n_verdicts * base
-        low, high = clopper_pearson(value * size, size, level=estimate.level)
-    return Estimate(
-        metric=estimate.metric,
-        value=value,
-        low=low,
-        high=high,
-        level=estimate.level,
-        n_verdicts=estimate.n_verdicts,
-        n_records=estimate.n_records,
-        effective_sample_size=size,
-        method=UNIFORM_METHOD,
-        assumptions=("The interval expected of uniformly drawn records at the same budget.",),
-        reason=estimate.reason,
-        effective_positives=None if value is None or size is None else value * size,
-    )
-
-
-def rate_base(windows: Sequence[Window], metric: Metric) -> float:
-    """Share of the segment's records that the rate is taken over, in [0, 1]."""
-    n_records = sum(sum(w.domain_sizes) for w in windows)
-    if metric == "prevalence" or n_records == 0:
-        return 1.0
-    if metric == "precision":
-        return sum(w.domain_sizes[FLAGGED] for w in windows) / n_records
-    prevalence = estimate_rate(windows, "prevalence").value or 0.0
-    return 1.0 - prevalence if metric == "fpr" else prevalence
 
 
 def _settle(windows: Sequence[Window], fill: tuple[float, float]) -> list[Window]:
@@ -213,31 +174,22 @@ def _limits(windows: Sequence[Window], metric: Metric, level: float) -> _Limits 
     """Limits without any NaN label; None where the rate is undefined."""
     flagged = sum_totals(window_total(window, FLAGGED) for window in windows)
     unflagged = sum_totals(window_total(window, UNFLAGGED) for window in windows)
-    centre = _Counts(flagged.clipped, unflagged.clipped, flagged.size, unflagged.size)
-    value = _rate(metric, centre)
+    centre = Counts(flagged.clipped, unflagged.clipped, flagged.size, unflagged.size)
+    value = rate_of(metric, centre)
     if value is None:
         return None
-    slope_a, slope_b = _gradient(metric, centre, value)
+    slope_a, slope_b = gradient_of(metric, centre, value)
     terms = np.concatenate([slope_a**2 * flagged.terms, slope_b**2 * unflagged.terms])
     taken_over = [flagged] if metric == "precision" else [flagged, unflagged]
     exact = all(total.is_exact for total in taken_over)
-    floors = {d: floor_upper_bound(windows, (d,), level=level).upper for d in DOMAINS}
-    doubtful = float(terms.sum()) > 0.0
     size, design = math.inf, (value, value)
     if not exact:
         size = _effective_size(metric, value, terms, windows, centre, level)
-    if doubtful:
+    if terms.any():
         design = clopper_pearson(value * size, size, level=level)
-    possible = _hull(metric, flagged, unflagged, (flagged.most, unflagged.most))
-    everywhere = floor_upper_bound(windows, DOMAINS, level=level)
-    if metric == "prevalence":
-        reach = (value, everywhere.upper / (flagged.size + unflagged.size))
-    elif doubtful:
-        reach = _reach(metric, centre, floors[FLAGGED], floors[UNFLAGGED])
-    else:
-        # Every violation that was found had been as good as certain. METHODS takes the floor draws
-        # for a sample of the whole rate here, but they leave open only what was not found.
-        reach = _hull(metric, flagged, unflagged, (floors[FLAGGED], floors[UNFLAGGED]))
+    floors = _floors(windows, level)
+    reach = _floor_reach(metric, flagged, unflagged, floors, certain=not terms.any())
+    possible = rates_possible(metric, flagged, unflagged, (flagged.most, unflagged.most))
     return _Limits(
         value=float(value),
         design=design,
@@ -247,43 +199,30 @@ def _limits(windows: Sequence[Window], metric: Metric, level: float) -> _Limits 
         ),
         effective_size=size,
         effective_positives=math.inf if exact else _effective_positives(taken_over, windows),
-        floor=(
-            floor_upper_bound(windows, (FLAGGED,), level=level)
-            if metric == "precision"
-            else everywhere
-        ),
+        floor=floors.flagged if metric == "precision" else floors.everywhere,
         exact=exact,
     )
 
 
-def _rate(metric: Metric, counts: _Counts) -> float | None:
-    a, b, n_flagged = counts.a, counts.b, counts.n_flagged
-    n_records = n_flagged + counts.n_unflagged
-    if metric == "prevalence":
-        return (a + b) / n_records
-    if metric == "precision":
-        return a / n_flagged
-    if metric == "fpr":
-        return (n_flagged - a) / (n_records - a - b) if n_records > a + b else None
-    if a + b <= 0.0:
-        return None
-    return a / (a + b) if metric == "recall" else b / (a + b)
+def _floors(windows: Sequence[Window], level: float) -> _Floors:
+    return _Floors(
+        *(floor_upper_bound(windows, d, level=level) for d in ((FLAGGED,), (UNFLAGGED,), DOMAINS))
+    )
 
 
-def _gradient(metric: Metric, counts: _Counts, value: float) -> tuple[float, float]:
-    """Partial derivatives of the rate by a and b."""
-    n_records = counts.n_flagged + counts.n_unflagged
+def _floor_reach(
+    metric: Metric, flagged: Total, unflagged: Total, floors: _Floors, *, certain: bool
+) -> tuple[float, float]:
+    """How far the floor's limits of the counts carry the rate to either side."""
+    centre = Counts(flagged.clipped, unflagged.clipped, flagged.size, unflagged.size)
+    upper = floors.flagged.upper, floors.unflagged.upper
     if metric == "prevalence":
-        return 1.0 / n_records, 1.0 / n_records
-    if metric == "precision":
-        return 1.0 / counts.n_flagged, 0.0
-    if metric == "fpr":
-        rest = n_records - counts.a - counts.b
-        return -(1.0 - value) / rest, value / rest
-    found = counts.a + counts.b
-    recall = value if metric == "recall" else 1.0 - value
-    sign = 1.0 if metric == "recall" else -1.0
-    return sign * (1.0 - recall) / found, -sign * recall / found
+        return 1.0, floors.everywhere.upper / (flagged.size + unflagged.size)
+    if certain:
+        # Every violation that was found had been as good as certain. METHODS takes the floor draws
+        # for a sample of the whole rate here, but they leave open only what was not found.
+        return rates_possible(metric, flagged, unflagged, upper)
+    return rates_in_reach(metric, centre, *upper)
 
 
 def _effective_size(
@@ -291,7 +230,7 @@ def _effective_size(
     value: float,
     terms: FloatArray,
     windows: Sequence[Window],
-    counts: _Counts,
+    counts: Counts,
     level: float,
 ) -> float:
     if 0.0 < value < 1.0 and float(terms.sum()) > 0.0:
@@ -328,28 +267,6 @@ def _effective_positives(totals: Sequence[Total], windows: Sequence[Window]) -> 
     domains = (FLAGGED,) if len(totals) == 1 else (FLAGGED, UNFLAGGED)
     pairs = zip(totals, domains, strict=True)
     return math.fsum(part.clipped * _floor_share(windows, domain) for part, domain in pairs)
-
-
-def _hull(
-    metric: Metric, flagged: Total, unflagged: Total, most: tuple[float, float]
-) -> tuple[float, float]:
-    """Least and greatest rate over the box of counts from what is certain up to ``most``."""
-    corners = product((flagged.least, most[0]), (unflagged.least, most[1]))
-    rates = [_rate(metric, _Counts(a, b, flagged.size, unflagged.size)) for a, b in corners]
-    known = [rate for rate in rates if rate is not None]
-    if len(known) < len(rates):
-        return 0.0, 1.0
-    return min(known), max(known)
-
-
-def _reach(metric: Metric, centre: _Counts, a_upper: float, b_upper: float) -> tuple[float, float]:
-    """Span of the rate when either count stands at its floor limit and the other where it is."""
-    pairs = [(max(a_upper, centre.a), centre.b), (centre.a, max(b_upper, centre.b))]
-    rates = [_rate(metric, _Counts(a, b, centre.n_flagged, centre.n_unflagged)) for a, b in pairs]
-    known = [rate for rate in rates if rate is not None]
-    if len(known) < len(rates):  # every record could be a violation
-        return 0.0, 1.0
-    return min(known), max(known)
 
 
 def _assumptions(case: _Limits, n_unresolved: int, windows: Sequence[Window]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from scoring.core.estimation.intervals import (
     design_effective_size,
     floor_upper_bound,
 )
-from scoring.core.estimation.rates import estimate_rate, rate_base, uniform_at_equal_budget
+from scoring.core.estimation.rates import estimate_rate
 from scoring.core.estimation.rounds import (
     FLAGGED,
     UNFLAGGED,
@@ -23,6 +23,7 @@ from scoring.core.estimation.rounds import (
     floor_testimony,
     make_round,
 )
+from scoring.core.estimation.uniform_comparison import rate_base, uniform_at_equal_budget
 from scoring.core.sampling import floored_order_sample
 
 
@@ -223,6 +224,7 @@ def test_floor_bound_lays_the_rest_where_the_floor_is_thinnest():
         ([Window(5, (5, 0))], "recall", "Nothing was flagged"),
         ([Window(5, (5, 0))], "fpr", "No case"),
         ([Window(5, (3, 2))], "recall", "No case"),
+        ([census([1.0, 0.0]), Window(5, (5, 0))], "prevalence", "no finished review"),
         ([census([0.0, 0.0], [0, 1])], "recall", "No violation"),
         ([census([1.0, 1.0], [0, 1])], "fpr", "appears to be a violation"),
         ([Window(5, (5, 0), (make_round([math.nan], [0.5]),))], "prevalence", "No case"),
