@@ -11,7 +11,7 @@ from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oversight.settings")
 
-app = Celery("oversight")
+app = Celery("oversight", task_cls="oversight.jobs.ticking:RecordedTask")
 app.conf.update(
     broker_url=settings.CELERY_BROKER_URL,
     result_backend=None,

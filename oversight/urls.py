@@ -4,13 +4,14 @@ from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
 from oversight import home, pages, theme
-from oversight.jobs.api import JobView
+from oversight.jobs.api import JobReplayView, JobView
 
 api: list[URLPattern | URLResolver] = [
     path("", include("scoring.api.urls")),
     path("", include("review.api.rule_urls")),
     path("", include("review.api.urls")),
     path("jobs/<uuid:job_id>", JobView.as_view(), name="job"),
+    path("jobs/<uuid:job_id>/replay", JobReplayView.as_view(), name="job_replay"),
 ]
 
 urlpatterns = [

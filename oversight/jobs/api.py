@@ -35,6 +35,15 @@ class JobView(APIView):
         return Response(status=204)
 
 
+class JobReplayView(APIView):
+    permissions = {"POST": "datasets:write"}
+
+    @extend_schema(operation_id="jobs_replay", request=None, responses={202: JobSerializer})
+    def post(self, request: ActorRequest, job_id: UUID) -> Response:
+        services.replay(request.user, selectors.get_job(request.user, job_id))
+        return accepted(selectors.get_job(request.user, job_id))
+
+
 def accepted(job: Job) -> Response:
     """The answer to a request for long work: 202 with the job."""
     return Response(

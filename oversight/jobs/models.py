@@ -32,6 +32,7 @@ class Job(models.Model):
     result = models.JSONField(null=True)
     error = models.TextField(blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
+    attempts_allowed = models.PositiveSmallIntegerField(db_default=5)  # a replay allows more
     created_at = models.DateTimeField(db_default=functions.Now())
     # When the relay may hand it over (again): pushed ahead while a worker holds it.
     due_at = models.DateTimeField(db_default=functions.Now())
@@ -48,3 +49,37 @@ class Job(models.Model):
             # A project's jobs, newest first.
             models.Index(fields=["project", "-created_at"], name="job_recent"),
         ]
+
+
+class JobAttempt(models.Model):
+    """One worker's try at a job: what a dead letter is read from."""
+
+    class Outcome(models.TextChoices):
+        DONE = "done"
+        REFUSED = "refused"  # an error of the application: final, since a retry would meet it too
+        ERROR = "error"  # anything else: tried again
+        LOST = "lost"  # the lease ran out unrenewed: its worker died or hangs
+
+    job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="ledger")
+    number = models.PositiveSmallIntegerField()
+    started_at = models.DateTimeField(db_default=functions.Now())
+    ended_at = models.DateTimeField(null=True)
+    outcome = models.CharField(max_length=8, choices=Outcome.choices, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["job", "number"], name="job_attempt_number"),
+        ]
+
+
+class Tick(models.Model):
+    """How a scheduled task fares: one row a task, since its runs have no rows of their own."""
+
+    task = models.CharField(max_length=120, primary_key=True)
+    n_runs = models.PositiveBigIntegerField(default=0)
+    n_failures = models.PositiveBigIntegerField(default=0)
+    succeeded_at = models.DateTimeField(null=True)
+    failed_at = models.DateTimeField(null=True)
+    error = models.TextField(blank=True)  # the last failure's
+    result = models.JSONField(null=True)  # of the last run that went well

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from oversight.jobs.models import Job
+from oversight.jobs.models import Job, JobAttempt
 from oversight.lib import errors
 from oversight.tenancy.access import require
 from oversight.tenancy.actors import Actor
@@ -54,7 +54,22 @@ def jobs_after(rows: "QuerySet[Job]", key: list[Any]) -> "QuerySet[Job]":
 
 def may_cancel(actor: Actor, job: Job) -> bool:
     """Whoever asked for a job may stop it, and owners may stop any."""
-    if job.status not in (Job.Status.QUEUED, Job.Status.RUNNING):
-        return False
+    is_live = job.status in (Job.Status.QUEUED, Job.Status.RUNNING)
+    return is_live and is_of(actor, job)
+
+
+def may_replay(actor: Actor, job: Job) -> bool:
+    """A dead letter is replayed by whoever asked for the job, or by an owner."""
+    is_dead = job.status in (Job.Status.FAILED, Job.Status.CANCELLED)
+    return is_dead and is_of(actor, job)
+
+
+def is_of(actor: Actor, job: Job) -> bool:
+    """Whether a job is the actor's to stop or to replay: they asked for it, or are an owner."""
     asked = (job.actor_kind, job.actor_id) == (actor.kind, actor.id)
     return asked or "project:write" in actor.permissions
+
+
+def attempts(job: Job) -> list[JobAttempt]:
+    """Every try at a job, in order."""
+    return list(job.ledger.order_by("number"))

@@ -1,7 +1,8 @@
 """Asking for long work, carrying it out under a lease, reporting its progress.
 
 A worker that dies keeps nothing: its lease runs out and the relay hands the job over again, at
-most `MAX_ATTEMPTS` times, after which it is a visible failure that can be replayed.
+most `attempts_allowed` times, after which it is a visible failure that can be replayed. Every try
+stands in the ledger.
 """
 
 import logging
@@ -16,17 +17,19 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from oversight.audit import services as audit
-from oversight.jobs.models import Job
+from oversight.jobs import selectors
+from oversight.jobs.models import Job, JobAttempt
 from oversight.lib import errors
 from oversight.tenancy.actors import Actor, system_actor
 
 logger = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 5
+MORE_ATTEMPTS = 5  # that a replay allows
 LEASE = timedelta(minutes=2)  # renewed by every progress report
 # How long a handed-over job may wait for a worker before it is handed over again.
 _HANDOVER = timedelta(seconds=30)
 _BATCH = 50
+_LONGEST_ERROR = 2_000
 
 
 def enqueue(actor: Actor, task: str, **arguments: Any) -> Job:
@@ -60,10 +63,11 @@ def hand_over(send: Callable[[str, str], None]) -> int:
             .order_by("due_at")[:_BATCH]
         )
         for job in due:
-            if job.attempts >= MAX_ATTEMPTS:
+            if job.status == Job.Status.RUNNING:  # unrenewed: its worker died, or hangs
+                _close_attempt(job, JobAttempt.Outcome.LOST)
+            if job.attempts >= job.attempts_allowed:
                 _finish(job, Job.Status.FAILED, error=job.error or "given up: its worker died")
                 continue
-            # A running job that is due has lost its worker: its lease ran out unrenewed.
             Job.objects.filter(pk=job.pk).update(status=Job.Status.QUEUED, due_at=Now() + _HANDOVER)
             send(job.task, str(job.pk))
     return len(due)
@@ -102,22 +106,37 @@ def run(job_id: str | UUID, work: Callable[[Job, Progress], dict[str, Any]]) -> 
         try:
             result = work(job, Progress(job))
         except errors.ApplicationError as error:
+            _close_attempt(job, JobAttempt.Outcome.REFUSED, error.message)
             _finish(job, Job.Status.FAILED, error=error.message)
             return "failed"
         except Exception as error:
-            Job.objects.filter(pk=job.pk).update(error=f"{type(error).__name__}: {error}"[:2000])
+            text = f"{type(error).__name__}: {error}"
+            _close_attempt(job, JobAttempt.Outcome.ERROR, text)
+            Job.objects.filter(pk=job.pk).update(error=text[:_LONGEST_ERROR])
             raise
+        _close_attempt(job, JobAttempt.Outcome.DONE)
         _finish(job, Job.Status.DONE, result=result)
         return "done"
 
 
 @contextmanager
 def _lease(job_id: str | UUID) -> Iterator[Job | None]:
-    # A broker may deliver twice: only the first taker runs.
-    taken = Job.objects.filter(pk=job_id, status=Job.Status.QUEUED).update(
-        status=Job.Status.RUNNING, attempts=F("attempts") + 1, due_at=Now() + LEASE
+    job = None
+    with transaction.atomic():
+        # A broker may deliver twice: only the first taker runs.
+        taken = Job.objects.filter(pk=job_id, status=Job.Status.QUEUED).update(
+            status=Job.Status.RUNNING, attempts=F("attempts") + 1, due_at=Now() + LEASE
+        )
+        if taken:
+            job = Job.objects.select_related("project").get(pk=job_id)
+            JobAttempt.objects.create(job=job, number=job.attempts)
+    yield job
+
+
+def _close_attempt(job: Job, outcome: JobAttempt.Outcome, error: str = "") -> None:
+    JobAttempt.objects.filter(job=job, number=job.attempts, ended_at=None).update(
+        outcome=outcome, error=error[:_LONGEST_ERROR], ended_at=Now()
     )
-    yield Job.objects.select_related("project").get(pk=job_id) if taken else None
 
 
 def _finish(job: Job, status: Job.Status, *, result: Any = None, error: str = "") -> None:
@@ -126,7 +145,7 @@ def _finish(job: Job, status: Job.Status, *, result: Any = None, error: str = ""
             pk=job.pk,
             attempts=job.attempts,
             status__in=[Job.Status.QUEUED, Job.Status.RUNNING],
-        ).update(status=status, result=result, error=error[:2000], finished_at=Now())
+        ).update(status=status, result=result, error=error[:_LONGEST_ERROR], finished_at=Now())
         if changed:
             audit.record(
                 system_actor(job.project, "worker"),
@@ -150,3 +169,26 @@ def cancel(actor: Actor, job: Job) -> None:
         if not changed:
             raise errors.Conflict("the job is over already")
         audit.record(actor, "job.cancelled", "job", job.pk)
+
+
+def replay(actor: Actor, job: Job) -> None:
+    """Have a failed or cancelled job done after all, from where its work had got to.
+
+    Raises:
+        NotAllowed: the actor neither asked for it nor owns the project.
+        Conflict: it is not over, or went well.
+    """
+    if not selectors.is_of(actor, job):
+        raise errors.NotAllowed("only whoever asked for a job, or an owner, may replay it")
+    over = [Job.Status.FAILED, Job.Status.CANCELLED]
+    with transaction.atomic():
+        changed = Job.objects.filter(pk=job.pk, status__in=over).update(
+            status=Job.Status.QUEUED,
+            attempts_allowed=F("attempts") + MORE_ATTEMPTS,
+            due_at=Now(),
+            finished_at=None,
+            error="",
+        )
+        if not changed:
+            raise errors.Conflict("only a job that failed or was cancelled can be replayed")
+        audit.record(actor, "job.replayed", "job", job.pk, attempts=job.attempts)

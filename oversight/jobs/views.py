@@ -40,7 +40,13 @@ def job_list(request: HttpRequest, project: str) -> HttpResponse:
 def job_detail(request: HttpRequest, project: str, job: UUID) -> HttpResponse:
     actor = access_project(request.user, project, "jobs:read")
     found = selectors.get_job(actor, job)
-    context = {"actor": actor, "job": found, "may_cancel": selectors.may_cancel(actor, found)}
+    context = {
+        "actor": actor,
+        "job": found,
+        "attempts": selectors.attempts(found),
+        "may_cancel": selectors.may_cancel(actor, found),
+        "may_replay": selectors.may_replay(actor, found),
+    }
     return render_page_or_fragment(request, "jobs/job_detail.html", "jobs/_job.html", context)
 
 
@@ -53,4 +59,14 @@ def job_cancel(request: HttpRequest, project: str, job: UUID) -> HttpResponse:
         raise errors.NotAllowed("only whoever asked for a job, or an owner, may cancel it")
     services.cancel(actor, found)
     messages.success(request, "The job is cancelled.")
+    return redirect("jobs:job_detail", project, job)
+
+
+@login_required
+@require_POST
+def job_replay(request: HttpRequest, project: str, job: UUID) -> HttpResponse:
+    actor = access_project(request.user, project, "jobs:read")
+    found = selectors.get_job(actor, job)
+    services.replay(actor, found)
+    messages.success(request, "The job will be tried again.")
     return redirect("jobs:job_detail", project, job)

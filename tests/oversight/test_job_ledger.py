@@ -1,0 +1,156 @@
+"""Jobs: every try is written down, a dead letter is seen and can be replayed."""
+
+from datetime import timedelta
+
+import pytest
+from celery import Celery
+from django.utils import timezone
+
+from oversight.jobs import services as jobs
+from oversight.jobs.models import Job, Tick
+from oversight.jobs.ticking import RecordedTask
+from oversight.lib import errors
+
+
+class Broken(Exception):
+    pass
+
+
+def break_down(job, progress):
+    raise Broken("no more disk")
+
+
+def refuse(job, progress):
+    raise errors.InvalidInput("nothing to export")
+
+
+def succeed(job, progress):
+    progress.report(1, 1)
+    return {"rows": 7}
+
+
+@pytest.fixture
+def job(world):
+    return jobs.enqueue(world.actor("lead"), "some.task")
+
+
+def hand_over():
+    """As the relay does when every lease has run out; returns what reached the broker."""
+    Job.objects.filter(status__in=["queued", "running"]).update(
+        due_at=timezone.now() - timedelta(seconds=1)
+    )
+    sent = []
+    jobs.hand_over(lambda task, job_id: sent.append(job_id))
+    return sent
+
+
+def outcomes(job):
+    return list(job.ledger.order_by("number").values_list("number", "outcome"))
+
+
+class TestLedger:
+    def test_a_job_that_breaks_down_is_tried_five_times_and_then_lies_dead(self, job):
+        for _ in range(5):
+            assert hand_over() == [str(job.pk)]
+            with pytest.raises(Broken):
+                jobs.run(job.pk, break_down)
+        assert hand_over() == []
+        job.refresh_from_db()
+        assert (job.status, job.attempts) == ("failed", 5)
+        assert job.error == "Broken: no more disk"
+        assert outcomes(job) == [(n, "error") for n in range(1, 6)]
+
+    def test_a_worker_that_died_is_written_down_as_lost(self, job):
+        hand_over()
+        with jobs._lease(job.pk):
+            pass  # killed: neither result nor error
+        assert outcomes(job) == [(1, "")]
+        assert hand_over() == [str(job.pk)]
+        assert outcomes(job) == [(1, "lost")]
+        assert jobs.run(job.pk, succeed) == "done"
+        assert outcomes(job) == [(1, "lost"), (2, "done")]
+
+    def test_a_refusal_of_the_application_is_final(self, job):
+        hand_over()
+        assert jobs.run(job.pk, refuse) == "failed"
+        assert hand_over() == []
+        assert outcomes(job) == [(1, "refused")]
+
+    def test_a_second_delivery_leaves_no_trace(self, job):
+        hand_over()
+        assert jobs.run(job.pk, succeed) == "done"
+        assert jobs.run(job.pk, break_down) == "not due"
+        assert outcomes(job) == [(1, "done")]
+
+
+class TestReplay:
+    @pytest.fixture
+    def dead(self, job):
+        hand_over()
+        jobs.run(job.pk, refuse)
+        return job
+
+    def path(self, world, job):
+        return f"/p/{world.slug}/jobs/{job.pk}"
+
+    def test_a_dead_letter_is_seen_with_its_tries_and_replayed_by_who_asked(self, world, dead):
+        lead = world.client("lead")
+        page = lead.get(self.path(world, dead)).content.decode()
+        assert "refused: nothing to export" in page
+        assert world.client("reviewer").post(self.path(world, dead) + "/replay").status_code == 403
+        assert lead.post(self.path(world, dead) + "/replay").status_code == 302
+        assert hand_over() == [str(dead.pk)]
+        assert jobs.run(dead.pk, succeed) == "done"
+        dead.refresh_from_db()
+        assert (dead.status, dead.result, dead.error) == ("done", {"rows": 7}, "")
+        assert outcomes(dead) == [(1, "refused"), (2, "done")]
+
+    def test_a_replay_allows_as_many_tries_again(self, world, job):
+        Job.objects.filter(pk=job.pk).update(status="failed", attempts=5)
+        job.refresh_from_db()
+        jobs.replay(world.actor("owner"), job)
+        job.refresh_from_db()
+        assert (job.status, job.attempts_allowed) == ("queued", 10)
+
+    def test_what_went_well_or_still_runs_is_not_replayed(self, world, job):
+        with pytest.raises(errors.Conflict):
+            jobs.replay(world.actor("owner"), job)
+
+    def test_the_api_replays_too(self, world, dead):
+        assert world.api("datasets:write")("post", f"jobs/{dead.pk}/replay").status_code == 403
+        admin = world.api("admin")
+        answer = admin("post", f"jobs/{dead.pk}/replay")
+        assert answer.status_code == 202
+        assert answer.json()["status"] == "queued"
+        assert admin("post", f"jobs/{dead.pk}/replay").status_code == 409
+
+
+class TestTicks:
+    @pytest.fixture
+    def app(self):
+        app = Celery("test", task_cls=RecordedTask, set_as_current=False)
+        app.conf.update(task_always_eager=True, task_store_eager_result=False)
+        return app
+
+    def test_runs_and_failures_of_a_scheduled_task_are_counted(self, db, app):
+        @app.task(name="test.tick")
+        def tick(fails):
+            if fails:
+                raise Broken("for a while")
+            return {"drawn": 3}
+
+        tick.apply(args=[False])
+        tick.apply(args=[True])
+        row = Tick.objects.get(task="test.tick")
+        assert (row.n_runs, row.n_failures) == (2, 1)
+        assert row.error == "Broken: for a while"
+        assert row.result == {"drawn": 3}
+        assert row.succeeded_at < row.failed_at
+
+    def test_what_is_no_json_is_counted_all_the_same(self, db, app):
+        @app.task(name="test.odd")
+        def odd():
+            return object()
+
+        odd.apply()
+        assert Tick.objects.get(task="test.odd").result is None
