@@ -84,6 +84,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "oversight.monitoring.middleware.MetricsMiddleware",
     "oversight.lib.deadline.DeadlineMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -278,6 +279,9 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": env("OVERSIGHT_LOG_LEVEL", default="INFO")},
     "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "WARNING"}},
 }
+
+# A scraper's bearer token; without one `/metrics` answers this host alone.
+METRICS_TOKEN = env("OVERSIGHT_METRICS_TOKEN", default="")
 
 # Storage of records ----------------------------------------------------------------------------
 OVERSIGHT_PARTITION_DAYS = env.int("OVERSIGHT_PARTITION_DAYS", default=7)

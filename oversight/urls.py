@@ -5,6 +5,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from oversight import home, pages, theme
 from oversight.jobs.api import JobReplayView, JobView
+from oversight.monitoring.views import metrics
 
 api: list[URLPattern | URLResolver] = [
     path("", include("scoring.api.urls")),
@@ -27,6 +28,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("api/v1/", include((api, "api"))),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("metrics", metrics, name="metrics"),
     path("healthz", pages.healthz, name="healthz"),
     path("readyz", pages.readyz, name="readyz"),
     path("csp-report", pages.csp_report, name="csp_report"),

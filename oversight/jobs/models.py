@@ -46,6 +46,10 @@ class Job(models.Model):
                 name="job_due",
                 condition=models.Q(status__in=["queued", "running"]),
             ),
+            # Dead letters, for pages and metrics.
+            models.Index(
+                fields=["finished_at"], name="job_dead", condition=models.Q(status="failed")
+            ),
             # A project's jobs, newest first.
             models.Index(fields=["project", "-created_at"], name="job_recent"),
         ]

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _LONGEST_ERROR = 2_000
 
 
-class RecordedTask(Task):  # type: ignore[misc]  # celery has no types
+class RecordedTask(Task):
     """A task whose runs are counted in `Tick`."""
 
     def on_success(self, retval: Any, task_id: str, args: Any, kwargs: Any) -> None:

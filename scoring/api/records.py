@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from oversight.lib import codec, deadline, errors, paging
+from oversight.lib import codec, deadline, errors, metrics, paging
 from oversight.tenancy.authentication import ActorRequest
 from scoring.api import serializers
 from scoring.intake import body
@@ -37,6 +37,8 @@ class RecordsView(APIView):
         # A large batch waits often; each single wait stays as bounded as any.
         with deadline.extended(INGEST_SECONDS):
             done = ingest.ingest(request.user, slices=slices)
+        for outcome in ("accepted", "duplicates", "rejected"):
+            metrics.RECORDS.labels(outcome).inc(getattr(done, outcome))
         return Response(
             serializers.outcome(done, shown),
             status=200 if done.accepted or done.duplicates else 422,

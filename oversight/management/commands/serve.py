@@ -1,9 +1,12 @@
 """`manage.py serve`: the web server alone, as `up` and the process managers of others run it."""
 
 import os
+import shutil
 import socket
 from typing import Any
 
+import psutil
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.urls import get_resolver
@@ -33,6 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("--ready-fd", type=int, help="a pipe to report readiness by")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _share_counts()
         application = import_string("oversight.wsgi.application")
         # Loads every view before the fork: shared by all processes, and waited for by no request.
         get_resolver().reverse_dict  # noqa: B018  a property that loads
@@ -59,3 +63,15 @@ class Command(BaseCommand):
             workers=max(1, options["workers"]),
             limits=Limits(threads=options["threads"], trusted_proxy=options["trusted_proxy"]),
         ).run(on_ready)
+
+
+def _share_counts() -> None:
+    """A fresh folder for the processes' metrics; named before the client library is loaded."""
+    base = settings.DATA_DIR / "metrics"
+    base.mkdir(parents=True, exist_ok=True)
+    own = base / str(os.getpid())
+    for folder in base.iterdir():  # an earlier server's; another one may run beside us
+        if folder == own or not psutil.pid_exists(int(folder.name)):
+            shutil.rmtree(folder, ignore_errors=True)
+    own.mkdir()
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(own)

@@ -1,0 +1,1 @@
+"""What operators watch: metrics of every request, the state of queues and tasks, findings."""
