@@ -12,7 +12,7 @@ from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import Project
 from review.models import ReviewQueue
 from review.selectors import rounds as selectors
-from review.services import datasets, rounds, schedule
+from review.services import datasets, reconciliation, rounds, schedule
 from scoring.services import windows
 
 
@@ -41,6 +41,11 @@ def draw_due_rounds() -> int:
             windows.close_window(actor)
         drawn += schedule.draw_missing(actor)
     return drawn
+
+
+@shared_task(name="review.tasks.reconcile")
+def reconcile() -> dict[str, int]:
+    return reconciliation.reconcile()
 
 
 @shared_task(name="review.tasks.export_dataset")

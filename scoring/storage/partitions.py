@@ -44,6 +44,22 @@ def ensure_ahead(weeks: int = 4) -> None:
     ensure(now + timedelta(weeks=week) for week in range(weeks + 1))
 
 
+def missing_ahead() -> int:
+    """How many of the partitions for now and a week from now are not there, as the database says.
+
+    It is asked, not `_known`, since this process may not be the one that makes them.
+    """
+    now = datetime.now(UTC)
+    starts = {start_of(now), start_of(now + timedelta(weeks=1))}
+    names = [f"{table}_p{start:%Y%m%d}" for table in TABLES for start in starts]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NULL", [names]
+        )
+        missing: int = cursor.fetchone()[0]
+    return missing
+
+
 def forget() -> None:
     """Forget what this process has seen (after partitions were dropped)."""
     _known.clear()
