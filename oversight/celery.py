@@ -52,6 +52,11 @@ app.conf.update(
             "schedule": 3_600.0,
             "options": {"expires": 3_000},
         },
+        "enforce-retention": {
+            "task": "scoring.tasks.enforce_retention",
+            "schedule": 900.0,
+            "options": {"expires": 800},
+        },
         "draw-rounds": {
             "task": "review.tasks.draw_due_rounds",
             "schedule": 60.0,

@@ -44,7 +44,9 @@ SETTINGS_PLACES = (
     _place("Members", "tenancy:members", "members:write"),
     _place("API keys", "tenancy:keys", "keys:write"),
     _place("Queues", "review:queue_settings", "queues:write"),
+    _place("Retention", "tenancy:retention", "project:write"),
     _place("Jobs", "jobs:job_list", "jobs:read"),
+    _place("Health", "health", "project:write"),
 )
 
 

@@ -5,7 +5,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from oversight import home, pages, theme
 from oversight.jobs.api import JobReplayView, JobView
-from oversight.monitoring.views import metrics
+from oversight.monitoring.views import health, metrics
 
 api: list[URLPattern | URLResolver] = [
     path("", include("scoring.api.urls")),
@@ -19,6 +19,7 @@ urlpatterns = [
     path("", home.home, name="home"),
     path("p/<slug:project>/", home.project_home, name="project_home"),
     path("p/<slug:project>/settings/", home.project_settings, name="project_settings"),
+    path("p/<slug:project>/settings/health", health, name="health"),
     path("theme", theme.set_theme, name="theme"),
     path("p/<slug:project>/", include("review.urls")),
     path("p/<slug:project>/", include("scoring.urls")),

@@ -1,5 +1,6 @@
 """Schedules and jobs of the scoring floor: ids in, one service, out."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -9,13 +10,18 @@ from oversight.jobs import services as jobs
 from oversight.jobs.models import Job
 from oversight.jobs.services import Progress
 from oversight.tenancy.actors import system_actor
-from scoring.services import fitting
+from scoring.services import fitting, retention
 from scoring.storage import partitions
 
 
 @shared_task(name="scoring.tasks.prepare_partitions")
 def prepare_partitions() -> None:
     partitions.ensure_ahead()
+
+
+@shared_task(name="scoring.tasks.enforce_retention")
+def enforce_retention() -> dict[str, int]:
+    return asdict(retention.enforce())
 
 
 @shared_task(name="scoring.tasks.fit_scorer")

@@ -70,6 +70,13 @@ def is_of(actor: Actor, job: Job) -> bool:
     return asked or "project:write" in actor.permissions
 
 
+def dead_letters(actor: Actor, limit: int = 50) -> list[Job]:
+    """The project's latest jobs that failed for good."""
+    require(actor, "jobs:read")
+    failed = Job.objects.filter(project=actor.project, status=Job.Status.FAILED)
+    return list(failed.order_by("-finished_at")[:limit])
+
+
 def attempts(job: Job) -> list[JobAttempt]:
     """Every try at a job, in order."""
     return list(job.ledger.order_by("number"))

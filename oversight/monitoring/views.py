@@ -1,17 +1,22 @@
-"""`/metrics` in the Prometheus text format, for whoever holds the token or asks from this host."""
+"""`/metrics` for Prometheus, and a page that tells a person how the installation fares."""
 
 import secrets
 
 from django.conf import settings
+from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views.decorators.http import require_safe
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import ValueClass
 
+from oversight.jobs import selectors as jobs
+from oversight.jobs.models import Tick
 from oversight.lib import errors
-from oversight.monitoring.state import StateCollector
+from oversight.monitoring.state import RECONCILE, StateCollector
+from oversight.tenancy.access import access_project
 
 _LOCAL = {"127.0.0.1", "::1"}
 
@@ -32,6 +37,24 @@ def metrics(request: HttpRequest) -> HttpResponse:
     state.register(StateCollector())
     body = generate_latest(_counts()) + generate_latest(state)
     return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
+
+
+@login_required
+@require_safe
+def health(request: HttpRequest, project: str) -> HttpResponse:
+    """Scheduled tasks, findings of the reconciler, and the project's dead letters."""
+    actor = access_project(request.user, project, "project:write")
+    ticks = list(Tick.objects.order_by("task"))
+    reconciled = next((tick for tick in ticks if tick.task == RECONCILE), None)
+    found = (reconciled.result or {}) if reconciled is not None else {}
+    context = {
+        "actor": actor,
+        "ticks": ticks,
+        "reconciled": reconciled,
+        "findings": [(name.replace("_", " "), count) for name, count in found.items() if count],
+        "dead": jobs.dead_letters(actor),
+    }
+    return render(request, "oversight/health.html", context)
 
 
 def _counts() -> CollectorRegistry:

@@ -108,3 +108,20 @@ class RevokeForm(forms.Form):
         if prefix.removeprefix("ov_") != self.expected:
             raise forms.ValidationError("This is not the prefix of this key.")
         return prefix
+
+
+class RetentionForm(forms.Form):
+    days = forms.IntegerField(
+        label="Keep records for (days)",
+        min_value=1,
+        max_value=3_650,
+        help_text="After they occurred. Fewer days take effect within the hour.",
+    )
+    seen_days = forms.IntegerField(widget=forms.HiddenInput)
+
+
+class HoldForm(forms.Form):
+    reason = forms.CharField(
+        max_length=500,
+        help_text="While a hold stands, nothing of this project is removed for its age.",
+    )

@@ -1,13 +1,15 @@
 """Reads of projects, members, links and keys."""
 
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from oversight.lib import errors
+from oversight.tenancy.access import require
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import (
     ApiKey,
     Invitation,
+    LegalHold,
     Membership,
     PasswordReset,
     Project,
@@ -138,3 +140,13 @@ def get_key(actor: Actor, key_id: int) -> ApiKey:
 def all_projects() -> "QuerySet[Project]":
     """Every project, for the operator's commands."""
     return Project.objects.order_by("pk")
+
+
+def legal_holds(actor: Actor) -> list[LegalHold]:
+    """The project's holds, those that stand first, then the newest."""
+    require(actor, "project:write")
+    return list(
+        LegalHold.objects.filter(project=actor.project)
+        .select_related("placed_by", "lifted_by")
+        .order_by(F("lifted_at").desc(nulls_first=True), "-placed_at")
+    )

@@ -6,6 +6,7 @@ since CREATE … PARTITION OF would wait behind every open reader of the parent.
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -17,7 +18,8 @@ from oversight.lib.transactions import advisory_lock
 from scoring import ids
 
 TABLES = ("scoring_record", "scoring_payload")
-_known: set[str] = set()  # partitions this process has seen; they are dropped whole and late
+DROPPED_AFTER = timedelta(days=1)  # beyond every project's retention: no ingest may still want it
+_known: set[str] = set()  # partitions this process has seen, of those too young to be dropped
 
 
 def start_of(moment: datetime) -> datetime:
@@ -35,7 +37,8 @@ def ensure(moments: Iterable[datetime]) -> None:
             for table in TABLES:
                 _create(table, suffix, start)
             # Known only once it is committed: a test, or a failed request, may roll it back.
-            transaction.on_commit(partial(_known.add, suffix))
+            if _end(start) > datetime.now(UTC):
+                transaction.on_commit(partial(_known.add, suffix))
 
 
 def ensure_ahead(weeks: int = 4) -> None:
@@ -60,6 +63,54 @@ def missing_ahead() -> int:
     return missing
 
 
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One span of time of all partitioned tables: [start, end), by the time in the id."""
+
+    start: datetime
+
+    @property
+    def end(self) -> datetime:
+        return _end(self.start)
+
+    def table(self, parent: str) -> str:
+        return f"{parent}_p{self.start:%Y%m%d}"
+
+
+def ended_before(moment: datetime) -> list[Partition]:
+    """The partitions whose whole span lies before a moment, oldest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
+            [TABLES[0]],
+        )
+        suffixes = sorted(name.rpartition("_p")[2] for (name,) in cursor.fetchall())
+    found = [
+        Partition(datetime.strptime(suffix, "%Y%m%d").replace(tzinfo=UTC)) for suffix in suffixes
+    ]
+    return [partition for partition in found if partition.end <= moment]
+
+
+def drop(partition: Partition) -> None:
+    """Remove a partition's tables; the caller's transaction decides.
+
+    Waits two seconds at most for whoever reads the parent, since ingest would queue behind us.
+
+    Raises:
+        OperationalError: somebody reads for longer; to be tried again later.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '2s'")
+        advisory_lock("scoring.partition", partition.start.toordinal())
+        for parent in TABLES:
+            cursor.execute(f"DROP TABLE IF EXISTS {partition.table(parent)}")
+        cursor.execute("SET LOCAL lock_timeout = DEFAULT")
+
+
+def _end(start: datetime) -> datetime:
+    return start + timedelta(days=settings.OVERSIGHT_PARTITION_DAYS)
+
+
 def forget() -> None:
     """Forget what this process has seen (after partitions were dropped)."""
     _known.clear()
@@ -68,7 +119,7 @@ def forget() -> None:
 def _create(table: str, suffix: str, start: datetime) -> None:
     name = f"{table}_p{suffix}"
     low = ids.lower_bound(start)
-    high = ids.lower_bound(start + timedelta(days=settings.OVERSIGHT_PARTITION_DAYS))
+    high = ids.lower_bound(_end(start))
     with transaction.atomic(), connection.cursor() as cursor:
         # Two creators: the second waits here and finds the table.
         advisory_lock("scoring.partition", start.toordinal())

@@ -88,3 +88,23 @@ class TestState:
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
 def test_it_is_only_read(db, method):
     assert getattr(Client(), method)("/metrics").status_code == 405
+
+
+class TestHealthPage:
+    def test_it_shows_findings_dead_letters_and_failing_tasks(self, world):
+        dead = jobs.enqueue(world.operator, "some.task")
+        Job.objects.filter(pk=dead.pk).update(
+            status="failed", error="<i>no disk</i>", finished_at="2030-01-01T00:00:00Z"
+        )
+        Tick.objects.create(
+            task="review.tasks.reconcile",
+            succeeded_at="2030-01-01T00:00:00Z",
+            result={"jobs_without_worker": 3, "partitions_missing": 0},
+        )
+        Tick.objects.create(task="some.tick", n_failures=2, failed_at="2030-01-01T00:00:00Z")
+        page = world.client("owner").get(f"/p/{world.slug}/settings/health").content.decode()
+        assert "jobs without worker" in page
+        assert "partitions missing" not in page
+        assert "&lt;i&gt;no disk&lt;/i&gt;" in page
+        assert "some.tick" in page
+        assert world.client("lead").get(f"/p/{world.slug}/settings/health").status_code == 403

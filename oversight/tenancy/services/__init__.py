@@ -12,10 +12,12 @@ from oversight.tenancy.services.links import (
 from oversight.tenancy.services.members import add_member, change_role, remove_member
 from oversight.tenancy.services.people import create_first_owner, create_person
 from oversight.tenancy.services.projects import create_project
+from oversight.tenancy.services.retention import change_retention, lift_hold, place_hold
 
 __all__ = [
     "accept_invitation",
     "add_member",
+    "change_retention",
     "change_role",
     "create_first_owner",
     "create_key",
@@ -23,6 +25,8 @@ __all__ = [
     "create_project",
     "invite",
     "join_by_invitation",
+    "lift_hold",
+    "place_hold",
     "remove_member",
     "reset_password_link",
     "revoke_key",
