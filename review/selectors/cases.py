@@ -8,6 +8,7 @@ from oversight.lib.clock import rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from review.models import Case, RubricVersion, Slot, Verdict
+from review.selectors.published import form_of
 from review.services.claims import Claim
 
 
@@ -62,13 +63,14 @@ def question_answer(question: Any) -> dict[str, Any]:
 
 def form(version: RubricVersion) -> dict[str, Any]:
     """Rubric and policy of a version, exactly as pinned."""
-    policy = version.policy_version
+    pinned = form_of(version)
+    rubric, policy = pinned.version, pinned.policy
     return {
         "rubric": {
-            "slug": version.rubric.slug,
-            "version": version.number,
-            "digest": version.digest,
-            "questions": [question_answer(question) for question in version.questions.all()],
+            "slug": rubric.rubric.slug,
+            "version": rubric.number,
+            "digest": rubric.digest,
+            "questions": [question_answer(question) for question in pinned.questions],
         },
         "policy": {
             "slug": policy.policy.slug,
@@ -82,7 +84,7 @@ def form(version: RubricVersion) -> dict[str, Any]:
                     "severity": clause.get_severity_display(),
                     "digest": clause.digest,
                 }
-                for clause in policy.clauses.all()
+                for clause in pinned.clauses
             ],
         },
     }
@@ -157,7 +159,7 @@ def verdict_answer(verdict: Verdict) -> dict[str, Any]:
         "violation": verdict.violation,
         "is_blind": verdict.is_blind,
         "rubric_version": verdict.rubric_version.number,
-        "policy_version": verdict.rubric_version.policy_version.number,
+        "policy_version": form_of(verdict.rubric_version).policy.number,
         "rubric_digest": verdict.rubric_digest,
         "clause_hashes": verdict.clause_hashes,
         "seconds": verdict.seconds,

@@ -25,9 +25,11 @@ from review.models import (
     Slot,
     Verdict,
 )
+from review.selectors.published import form_of
 from review.services.claims import Claim
 
 RECENT = timedelta(hours=12)
+MAX_COUNTED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class QueueCard:
     name: str
     slug: str
     is_paused: bool
-    n_waiting: int  # cases that this reviewer could be given now
+    n_waiting: int  # cases that this reviewer could be given now, counted up to MAX_COUNTED
+    has_more: bool  # whether it stopped counting there
     n_done: int  # verdicts that this reviewer gave in the last twelve hours
     is_claimed: bool  # the reviewer has a case of it in hand
 
@@ -69,36 +72,30 @@ class ShownForm:
 def queue_cards(actor: Actor) -> list[QueueCard]:
     """The project's queues with what they hold for this reviewer."""
     queues = list(ReviewQueue.objects.filter(project=actor.project).order_by("name", "pk"))
-    waiting = _by_queue(_open_to(actor).filter(queue__in=queues))
-    done = _by_queue(_done_by(actor).filter(queue__in=queues))
+    counted = _done_by(actor).values_list("case__queue").annotate(n=Count("pk")).order_by()
+    done = dict(counted)
     held = set(_held_by(actor).values_list("queue", flat=True))
-    return [
-        QueueCard(
-            name=queue.name,
-            slug=queue.slug,
-            is_paused=queue.is_paused,
-            n_waiting=waiting.get(queue.pk, 0),
-            n_done=done.get(queue.pk, 0),
-            is_claimed=queue.pk in held,
-        )
-        for queue in queues
-    ]
+    return [_card(actor, queue, done.get(queue.pk, 0), queue.pk in held) for queue in queues]
 
 
 def queue_card(actor: Actor, queue: ReviewQueue) -> QueueCard:
+    n_done = _done_by(actor).filter(case__queue=queue).count()
+    return _card(actor, queue, n_done, _held_by(actor).filter(queue=queue).exists())
+
+
+def _card(actor: Actor, queue: ReviewQueue, n_done: int, is_claimed: bool) -> QueueCard:
+    # Counted no further than anybody reads, so that a million waiting cases cost what a few do.
+    waiting = _open_to(actor).filter(queue=queue).order_by("rank")[: MAX_COUNTED + 1]
+    n_waiting = len(set(waiting.values_list("case", flat=True)))
     return QueueCard(
         name=queue.name,
         slug=queue.slug,
         is_paused=queue.is_paused,
-        n_waiting=_by_queue(_open_to(actor).filter(queue=queue)).get(queue.pk, 0),
-        n_done=_done_by(actor).filter(queue=queue).count(),
-        is_claimed=_held_by(actor).filter(queue=queue).exists(),
+        n_waiting=min(n_waiting, MAX_COUNTED),
+        has_more=n_waiting > MAX_COUNTED,
+        n_done=n_done,
+        is_claimed=is_claimed,
     )
-
-
-def _by_queue(slots: "QuerySet[Slot]") -> dict[int, int]:
-    rows = slots.values_list("queue").annotate(n=Count("case", distinct=True))
-    return dict(rows.order_by())
 
 
 def _open_to(actor: Actor) -> "QuerySet[Slot]":
@@ -120,11 +117,14 @@ def _held_by(actor: Actor) -> "QuerySet[Slot]":
     )
 
 
-def _done_by(actor: Actor) -> "QuerySet[Slot]":
-    recent = Verdict.objects.filter(
-        slot=OuterRef("pk"), supersedes=None, created_at__gt=Now() - RECENT
+def _done_by(actor: Actor) -> "QuerySet[Verdict]":
+    """The reviewer's recent first answers; the index on time bounds what is looked at."""
+    return Verdict.objects.filter(
+        project=actor.project,
+        created_at__gt=Now() - RECENT,
+        reviewer=actor.user,
+        supersedes=None,
     )
-    return Slot.objects.filter(Exists(recent), reviewer=actor.user, state=Slot.State.DONE)
 
 
 def get_queue(actor: Actor, slug: str) -> ReviewQueue:
@@ -164,7 +164,7 @@ def version_of(slot: Slot) -> RubricVersion:
 
 
 def questions_of(version: RubricVersion) -> list[Question]:
-    return list(version.questions.all())
+    return list(form_of(version).questions)
 
 
 def parts_of(evidence: CaseEvidence) -> dict[str, str]:
@@ -194,12 +194,12 @@ def shown_form(
 ) -> ShownForm:
     """A rubric version as a form, with what was entered and what was wrong with it."""
     wrong = wrong or {}
-    policy = version.policy_version
+    pinned = form_of(version)
     return ShownForm(
-        questions=tuple(verdict_form.show(questions_of(version), entered or {}, wrong)),
-        clauses=tuple(policy.clauses.all()),
-        rubric=str(version),
-        policy=str(policy),
+        questions=tuple(verdict_form.show(pinned.questions, entered or {}, wrong)),
+        clauses=pinned.clauses,
+        rubric=str(pinned.version),
+        policy=str(pinned.policy),
         note=note,
         note_error=wrong.get("note", ""),
     )

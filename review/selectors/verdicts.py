@@ -36,6 +36,4 @@ def verdicts(actor: Actor, params: Mapping[str, str]) -> QuerySet[Verdict]:
             found = found.filter(case=UUID(params["case"]))
         except ValueError:
             raise errors.InvalidInput.at("case", "not a case id") from None
-    return found.select_related("note", "rubric_version__policy_version").order_by(
-        "created_at", "pk"
-    )
+    return found.select_related("note", "rubric_version").order_by("created_at", "pk")

@@ -52,7 +52,7 @@ def claim_next(actor: Actor, *, queue: ReviewQueue) -> Claim | None:
                     slot_id = _take_slot(actor, queue, rubric)
                 if slot_id is None:
                     return None
-                claim = _claim(slot_id)
+                claim = _claim(slot_id, queue, rubric)
                 _audit(actor, "case.claimed", claim.slot)
                 return claim
         except IntegrityError:
@@ -154,8 +154,12 @@ def _lease_end(queue: ReviewQueue) -> Any:
     return Now() + timedelta(seconds=queue.lease_seconds)
 
 
-def _claim(slot_id: int) -> Claim:
-    slot = Slot.objects.select_related("case__evidence", "queue", "rubric_version").get(pk=slot_id)
+def _claim(slot_id: int, queue: ReviewQueue, rubric: RubricVersion | None = None) -> Claim:
+    joined = ["case__evidence", *(["rubric_version"] if rubric is None else [])]
+    slot = Slot.objects.select_related(*joined).defer("case__evidence__fingerprint").get(pk=slot_id)
+    slot.queue = queue
+    if rubric is not None:
+        slot.rubric_version = rubric
     assert slot.token is not None
     assert slot.lease_expires_at is not None
     return Claim(slot, slot.case, slot.token, slot.lease_expires_at)
@@ -171,7 +175,7 @@ def find_live_claim(actor: Actor, *, queue: ReviewQueue) -> Claim | None:
         .values_list("pk", flat=True)
         .first()
     )
-    return None if slot is None else _claim(slot)
+    return None if slot is None else _claim(slot, queue)
 
 
 def heartbeat(actor: Actor, *, case_id: UUID, token: UUID) -> datetime:

@@ -13,15 +13,13 @@ from oversight.tenancy.actors import Actor
 from review.answers import check_answers
 from review.models import (
     Case,
-    Clause,
     EvidenceReveal,
-    Question,
     ReviewQueue,
-    RubricVersion,
     Slot,
     Verdict,
     VerdictNote,
 )
+from review.selectors.published import form_of
 from review.services import claims, resolutions
 from review.violations import violation_of
 
@@ -174,7 +172,7 @@ def _find_replayed(
     )
     if stored is None:
         return None
-    checked = check_answers(_questions(stored.rubric_version), answers)
+    checked = check_answers(form_of(stored.rubric_version).questions, answers)
     same_texts = checked.texts == stored.note.texts or stored.note.erased_at is not None
     if checked.plain != stored.answers or not same_texts:
         raise errors.Conflict(
@@ -204,8 +202,8 @@ def _write(
         raise errors.InvalidInput.at("note", f"at most {MAX_NOTE:,} characters", "length")
     if seconds is not None and not 0 <= seconds <= MAX_SECONDS:
         raise errors.InvalidInput.at("seconds", "between 0 and a day", "out_of_range")
-    questions = _questions(version)
-    checked = check_answers(questions, answers)
+    form = form_of(version)
+    checked = check_answers(form.questions, answers)
     verdict = Verdict.objects.create(
         project=actor.project,
         case=case,
@@ -214,9 +212,9 @@ def _write(
         ai_rater=actor.ai_rater,
         rubric_version=version,
         rubric_digest=version.digest,
-        clause_hashes=clause_hashes(version, questions),
+        clause_hashes=dict(form.clause_hashes),
         answers=checked.plain,
-        violation=violation_of(questions, checked.plain),
+        violation=violation_of(form.questions, checked.plain),
         is_blind=is_blind,
         evidence_seen_at=evidence_seen_at,
         content_hash=case.evidence.content_hash,
@@ -226,15 +224,3 @@ def _write(
     )
     VerdictNote.objects.create(verdict=verdict, note=note, texts=checked.texts)
     return verdict
-
-
-def _questions(version: RubricVersion) -> list[Question]:
-    return list(version.questions.all())
-
-
-def clause_hashes(version: RubricVersion, questions: list[Question]) -> dict[str, dict[str, str]]:
-    """{question: {clause key: clause digest}} of a rubric version: what each answer rests on."""
-    digests = dict(
-        Clause.objects.filter(version=version.policy_version_id).values_list("key", "digest")
-    )
-    return {q.key: {key: digests[key] for key in q.clauses if key in digests} for q in questions}
