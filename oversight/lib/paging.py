@@ -3,6 +3,7 @@
 import base64
 import binascii
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import QuerySet
@@ -12,6 +13,7 @@ from oversight.lib import codec, errors
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
+LONGEST_WALK = 20_000
 
 
 def limit_of(params: Mapping[str, str]) -> int:
@@ -45,12 +47,26 @@ def decode_cursor(text: str) -> list[Any]:
     return key
 
 
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """How far one page may look for rows that a filter admits, where few may be admitted.
+
+    Attributes:
+        rows: the list without its filters, in the same order.
+        until: narrows the filtered list to what comes no later than a row of `rows`.
+    """
+
+    rows: QuerySet[Any]
+    until: Callable[[Any, Any], QuerySet[Any]]
+
+
 def page(
     rows: QuerySet[Any],
     params: Mapping[str, str],
     *,
     after: Callable[[Any, list[Any]], QuerySet[Any]],
     key: Callable[[Any], list[str | int]],
+    walk: Walk | None = None,
 ) -> tuple[list[Any], str | None]:
     """One page of an ordered queryset and the cursor of the next, or None at the end.
 
@@ -59,16 +75,26 @@ def page(
         params: the request's `cursor` and `limit`.
         after: narrows the queryset to what follows a key.
         key: a row's sort key.
+        walk: bounds what a page looks at; it may then hold fewer rows than asked for, even none,
+            and have a next one all the same.
     """
     limit = limit_of(params)
-    if text := params.get("cursor"):
-        try:
-            rows = after(rows, decode_cursor(text))
-        except (TypeError, ValueError, IndexError):
-            raise errors.InvalidInput.at("cursor", "this is not a cursor of this list") from None
+    edge = None
+    try:
+        position = decode_cursor(params["cursor"]) if params.get("cursor") else None
+        if position is not None:
+            rows = after(rows, position)
+        if walk is not None:
+            passed = walk.rows if position is None else after(walk.rows, position)
+            edge = next(iter(passed[LONGEST_WALK : LONGEST_WALK + 1]), None)
+    except (TypeError, ValueError, IndexError):
+        raise errors.InvalidInput.at("cursor", "this is not a cursor of this list") from None
+    if walk is not None and edge is not None:
+        rows = walk.until(rows, edge)
     found = list(rows[: limit + 1])
-    following = encode_cursor(key(found[limit - 1])) if len(found) > limit else None
-    return found[:limit], following
+    if len(found) > limit:
+        return found[:limit], encode_cursor(key(found[limit - 1]))
+    return found, encode_cursor(key(edge)) if edge is not None else None
 
 
 def links(request: HttpRequest, following: str | None) -> dict[str, str]:

@@ -36,6 +36,7 @@ def record_list(request: HttpRequest, project: str) -> HttpResponse:
         rest,
         after=records.records_after,
         key=lambda row: [str(row.pk)],
+        walk=records.walk(actor, form.params()),
     )
     context |= {
         "rows": selectors.listed(found),

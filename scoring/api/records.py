@@ -57,6 +57,7 @@ class RecordsView(APIView):
             request.query_params,
             after=selectors.records_after,
             key=lambda row: [str(row.pk)],
+            walk=selectors.walk(request.user, request.query_params),
         )
         return Response({"results": [serializers.record(row) for row in found], "next": following})
 

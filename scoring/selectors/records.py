@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from django.utils.dateparse import parse_datetime
 
-from oversight.lib import errors
+from oversight.lib import errors, paging
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project
@@ -18,6 +18,7 @@ from scoring.models.records import RecordQuerySet
 FILTERS = frozenset(
     {"model", "version", "tier", "action", "region", "occurred_after", "occurred_before"}
 )
+_BOUNDS = frozenset({"occurred_after", "occurred_before"})  # of the order itself
 _PAGING = frozenset({"cursor", "limit", "project"})
 
 
@@ -53,10 +54,7 @@ def records(actor: Actor, params: Mapping[str, str]) -> RecordQuerySet:
     for name in params:
         if name not in FILTERS | _PAGING:
             raise errors.InvalidInput.at(name[:60], "there is no such filter", "unknown_filter")
-    found = InferenceRecord.objects.of(actor.project).within(
-        since=_moment(params, "occurred_after"), until=_moment(params, "occurred_before")
-    )
-    found = _by_model(actor.project, found, params)
+    found = _by_model(actor.project, _by_time(actor.project, params), params)
     if "tier" in params:
         if params["tier"] not in {"0", "1", "2", "3", "4"}:
             raise errors.InvalidInput.at("tier", "a tier from 0 to 4")
@@ -71,6 +69,20 @@ def records(actor: Actor, params: Mapping[str, str]) -> RecordQuerySet:
     return found.prefetch_related("model_version", "scorer_version").order_by("-id")
 
 
+def walk(actor: Actor, params: Mapping[str, str]) -> paging.Walk | None:
+    """How far a page of `records` looks where a filter may admit few; None where none does.
+
+    The index gives the order alone: an index for every filter would cost ingest more than a second
+    look costs a reader.
+    """
+    if not FILTERS & params.keys() - _BOUNDS:
+        return None
+    return paging.Walk(
+        rows=_by_time(actor.project, params).order_by("-id").only("id"),
+        until=lambda rows, edge: rows.filter(id__gte=edge.pk),
+    )
+
+
 def records_after(rows: QuerySet[Any], key: list[Any]) -> QuerySet[Any]:
     """The records that follow an (id) key of `records`.
 
@@ -78,6 +90,12 @@ def records_after(rows: QuerySet[Any], key: list[Any]) -> QuerySet[Any]:
         ValueError: the key is none.
     """
     return rows.filter(id__lt=UUID(str(key[0])))
+
+
+def _by_time(project: Project, params: Mapping[str, str]) -> RecordQuerySet:
+    return InferenceRecord.objects.of(project).within(
+        since=_moment(params, "occurred_after"), until=_moment(params, "occurred_before")
+    )
 
 
 def _by_model(project: Project, found: RecordQuerySet, params: Mapping[str, str]) -> RecordQuerySet:
