@@ -62,6 +62,11 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 55},
         },
+        "expire-cases": {
+            "task": "review.tasks.expire_cases",
+            "schedule": 300.0,
+            "options": {"expires": 280},
+        },
         "reconcile": {
             "task": "review.tasks.reconcile",
             "schedule": 60.0,

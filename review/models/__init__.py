@@ -3,7 +3,7 @@
 from review.models.cases import Case, CaseEvidence, Selection, Skip, Slot
 from review.models.datasets import DatasetVersion
 from review.models.policies import Clause, Policy, PolicyVersion
-from review.models.queues import ReviewQueue, SamplingRound
+from review.models.queues import ReviewQueue, RoundCut, SamplingRound
 from review.models.rubrics import Question, Rubric, RubricVersion
 from review.models.verdicts import CaseResolution, EvidenceReveal, Verdict, VerdictNote
 
@@ -18,6 +18,7 @@ __all__ = [
     "PolicyVersion",
     "Question",
     "ReviewQueue",
+    "RoundCut",
     "Rubric",
     "RubricVersion",
     "SamplingRound",
