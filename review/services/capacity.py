@@ -38,6 +38,18 @@ class Plan:
     budgets: Mapping[Stratum, int]
     reason: Mapping[str, Any]
 
+    @property
+    def stream(self) -> int:
+        return self.budgets[Stratum.STREAM]
+
+    @property
+    def evaluation(self) -> int:
+        return self.budgets[Stratum.EVALUATION]
+
+    @property
+    def intervened(self) -> int:
+        return self.budgets[Stratum.INTERVENED]
+
 
 def plan(queue: ReviewQueue, *, asked: int | None = None) -> Plan:
     """The budgets of the queue's next window.
