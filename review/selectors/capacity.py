@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection
 
@@ -59,7 +60,7 @@ class Pace:
 
 def pace(queue: ReviewQueue) -> Pace:
     """The pace of a queue's reviewers as the verdicts tell it."""
-    values = {
+    values: dict[str, Any] = {
         "queue": queue.pk,
         "project": queue.project_id,
         "back": LOOK_BACK,

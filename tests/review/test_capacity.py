@@ -1,4 +1,4 @@
-"""Budgets that follow what reviewers answer: the rule as a table, and the pace off real verdicts."""
+"""Budgets that follow what reviewers answer: the rule as a table, the pace off real verdicts."""
 
 import pytest
 
