@@ -2,16 +2,21 @@
 
 One prefilter pass over each text says which invariants may be violated; those that hold of any
 text in which nothing was found, by Kleene's three-valued logic with all sleeping atoms false and
-all others unknown, are not looked at again.
+all others unknown, are not looked at again. Of the rest a batch settles what arrays over all its
+texts can settle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from scoring.core.invariants.atoms import MAX_SPANS, Atom, Evidence
+from scoring.core.invariants.columns import MAX_RECORDS, Batch
 from scoring.core.invariants.finding_atoms import find_atom
 from scoring.core.invariants.language import (
     All,
@@ -27,6 +32,7 @@ from scoring.core.invariants.language import (
 from scoring.core.invariants.measuring_atoms import measure_atom
 from scoring.core.invariants.patterns import Prefilter, Wake
 from scoring.core.invariants.record import RecordView, Span
+from scoring.core.invariants.screens import screen_condition
 from scoring.core.invariants.vocabulary import MAX_INVARIANTS, InvariantSyntaxError
 
 # What every numeric detector's match contains: one small pattern for the set that wakes them all.
@@ -35,6 +41,9 @@ _NUMERIC = Wake(
     r"|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[A-Za-z]{5}[0-9]|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}"
     r"|(?:[0-9A-Fa-f]{2}-){3}"
 )
+
+# Fewer records are done sooner one by one than their arrays are made.
+_MIN_SCREENED = 12
 
 _Truth = Callable[[RecordView], bool]
 
@@ -92,6 +101,9 @@ class InvariantSet:
                 users.setdefault(atom, set()).add(index)
         self._scanned.update(users)
         self._always = tuple(always)
+        screens = [(index, screen_condition(invariants[index].condition)) for index in always]
+        self._screens = [(index, screen) for index, screen in screens if screen is not None]
+        self._unscreened = tuple(index for index, screen in screens if screen is None)
         self._scans = self._plan(users)
 
     @classmethod
@@ -101,8 +113,18 @@ class InvariantSet:
 
     def evaluate(self, record: Mapping[str, Any]) -> list[Violation]:
         """The invariants that do not hold of a record, in the order of the set."""
-        view = RecordView(record)
-        pending = set(self._always)
+        return self._judge(RecordView(record), set(self._always))
+
+    def evaluate_batch(self, records: Iterable[Mapping[str, Any]]) -> list[list[Violation]]:
+        """`evaluate` of each record, in order."""
+        found: list[list[Violation]] = []
+        left = iter(records)
+        while chunk := [RecordView(record) for record in itertools.islice(left, MAX_RECORDS)]:
+            found.extend(map(self._judge, chunk, self._open(chunk)))
+        return found
+
+    def _judge(self, view: RecordView, pending: set[int]) -> list[Violation]:
+        """The violated ones of the invariants pending and of those that the scans wake."""
         for scan in self._scans:
             scan.wake(view, pending)
         violations = []
@@ -114,9 +136,17 @@ class InvariantSet:
                 violations.append(self._violation(self.invariants[index], view))
         return violations
 
-    def evaluate_batch(self, records: Iterable[Mapping[str, Any]]) -> list[list[Violation]]:
-        """`evaluate` of each record, in order."""
-        return [self.evaluate(record) for record in records]
+    def _open(self, views: list[RecordView]) -> Iterator[set[int]]:
+        """Of each record the invariants that no scan spares and no screen has settled."""
+        if len(views) < _MIN_SCREENED or not self._screens:
+            yield from (set(self._always) for _ in views)
+            return
+        batch = Batch(views)
+        settled = np.stack([screen(batch).true for _, screen in self._screens])
+        pending = [set(self._unscreened) for _ in views]
+        for row, number in zip(*np.nonzero(~settled), strict=True):
+            pending[number].add(self._screens[row][0])
+        yield from pending
 
     def _wakers(self, condition: Condition, used: list[int]) -> set[int] | None:
         """The fewest atoms that, all asleep, make the condition hold; None where none do.

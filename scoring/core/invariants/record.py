@@ -20,7 +20,7 @@ TAIL_CHARS = 16_384
 SCAN_CHARS = HEAD_CHARS + TAIL_CHARS
 _SYSTEM_ROLES = ("system", "developer")
 # Lower-cases ASCII; all of it but letters and digits separates words; other bytes stay.
-_WORD_TABLE = bytes(
+WORD_TABLE = bytes(
     code if code >= 128 else ord(chr(code).lower()) if chr(code).isalnum() else 32
     for code in range(256)
 )
@@ -94,7 +94,7 @@ class Window:
         """Folded words as UTF-8, ASCII punctuation taken as space."""
         if self._words is None:
             source = self.data if self.ascii else self.folded_data
-            self._words = source.translate(_WORD_TABLE).split()
+            self._words = source.translate(WORD_TABLE).split()
         return self._words
 
     @property
