@@ -44,8 +44,6 @@ class Words:
     Attributes
     ----------
     count : int64, shape (n_records,), words of each text.
-    first : int64, shape (n_records,), index of each text's first word among all.
-    owner : int64, shape (n_words,), the text of each word.
     """
 
     def __init__(self, texts: Sequence[bytes]) -> None:
@@ -55,10 +53,8 @@ class Words:
         edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
         starts, ends = edges[::2], edges[1::2]
         bounds = np.cumsum([1, *(len(text) + 1 for text in texts)], dtype=np.int64)
-        places = np.searchsorted(starts, bounds)
-        self.first: Ints = places[:-1]
-        self.count: Ints = np.diff(places)
-        self.owner: Ints = np.repeat(np.arange(len(texts)), self.count)
+        self._places: Ints = np.searchsorted(starts, bounds)
+        self.count: Ints = np.diff(self._places)
         loads = np.ndarray((len(folded) - _LOAD + 1,), "<u8", folded, strides=(1,))
         self._hashes = _hashes(loads[starts], ends - starts)
         self._grams: dict[int, Hashes] = {1: self._hashes}
@@ -72,7 +68,7 @@ class Words:
         known = self._grams.get(n)
         if known is None:
             shorter = self.grams(n - 1)[: max(0, len(self._hashes) - n + 1)]
-            known = self._grams[n] = (shorter * _ODD[0]) ^ self._hashes[n - 1 :]
+            known = self._grams[n] = shorter * _ODD[0] + self._hashes[n - 1 :]
         return known
 
     def distinct(self, n: int) -> Ints:
@@ -88,23 +84,28 @@ class Words:
         return np.maximum(floor - (n - counted), 0)
 
     def _count_distinct(self, n: int) -> Ints:
-        grams, size = self.grams(n), np.maximum(self.count - n + 1, 0)
-        owner = self.owner[: len(grams)]
-        within = owner == self.owner[n - 1 :]
-        tagged = (owner.astype(np.uint64) << np.uint64(_HASH_BITS)) | (
-            grams * _ODD[1] >> np.uint64(64 - _HASH_BITS)
-        )
-        tagged = np.sort(tagged[within])
-        fresh = np.flatnonzero(tagged[1:] != tagged[:-1]) + 1
-        ends = np.cumsum(size)
-        later = np.searchsorted(fresh, ends) - np.searchsorted(fresh, ends - size, "right")
-        return np.where(size > 0, later + 1, 0)
+        """Distinct hashes of n-grams, less n - 1 for those that reach into the next text."""
+        grams = self.grams(n)
+        owner = np.arange(len(self.count), dtype=np.uint64) << np.uint64(_HASH_BITS)
+        tags = np.repeat(owner, self.count)[: len(grams)]
+        tags |= grams >> np.uint64(64 - _HASH_BITS)
+        tags.sort()
+        fresh = np.flatnonzero(tags[1:] != tags[:-1]) + 1
+        # Each text that has a gram also has a first one, which differs from all before it.
+        later = np.searchsorted(fresh, self._places, side="left")
+        return np.maximum(np.diff(later) - (n - 1), 0)
 
-    def probes(self, n: int, stride: int) -> Ints:
-        """Indexes of every `stride`-th word of each text that begins n words of it."""
-        place = np.arange(len(self.owner)) - self.first[self.owner]
-        fits = place <= (self.count - n)[self.owner]
-        return np.flatnonzero(fits & (place % stride == 0))
+    def probes(self, n: int, stride: int) -> tuple[Ints, Ints]:
+        """Indexes of every `stride`-th word of each text that begins n words of it.
+
+        Returns
+        -------
+        indexes among all words, and the text of each; int64, equal shapes.
+        """
+        many = np.maximum((self.count - n) // stride + 1, 0)
+        owner = np.repeat(np.arange(len(many)), many)
+        before = np.cumsum(many) - many
+        return (np.arange(len(owner)) - before[owner]) * stride + self._places[owner], owner
 
 
 class Column:

@@ -194,14 +194,11 @@ def _run_overlap(predicate: lang.Overlap, run_words: int) -> Screen:
     def absent(batch: Batch) -> Bools:
         column = batch.column(predicate.target)
         sources, source_of = batch.distinct(predicate.other)
-        probes = column.words.probes(_PROBE, stride)
-        owner = column.words.owner[probes]
+        probes, owner = column.words.probes(_PROBE, stride)
         # Equal n-grams of different sources must not meet: each source has a key of its own.
         keys = column.words.grams(_PROBE)[probes] ^ _source_keys(source_of[owner])
-        first = sources.words.probes(_PROBE, 1)
-        known = np.sort(
-            sources.words.grams(_PROBE)[first] ^ _source_keys(sources.words.owner[first])
-        )
+        places, source = sources.words.probes(_PROBE, 1)
+        known = np.sort(sources.words.grams(_PROBE)[places] ^ _source_keys(source))
         met = np.zeros(len(batch), np.bool_)
         if len(known):
             nearest = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)]
