@@ -85,7 +85,7 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|MessageDigest\.getInstance\(\s{0,2}\"(?:MD5|SHA-?1)\""
         r"|createHash\(\s{0,2}[\"'](?:md5|sha1)[\"']|\b(?:md5|sha1)\(\s{0,2}\$|\bMD5\.Create\(\)"
         r"|\bmd5\.(?:New|Sum)\(|\bsha1\.(?:New|Sum)\(|Digest::(?:MD5|SHA1)",
-        wakes=("(?i)md5", "(?i)sha-?1"),
+        wakes=("(?i)md5", "(?i)sha1", "(?i)sha-1"),
     ),
     detector(
         "weak_cipher",
@@ -112,6 +112,11 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|\bmark_safe\(\s{0,2}[^\s\"')]"
         r"|\|\s{0,2}safe\s{0,2}\}\}|\bv-html=|\becho\s{1,2}\$_(?:GET|POST|REQUEST)"
         r"|\bMarkup\(\s{0,2}(?:f[\"']|[a-z])",
+        # Prose says "safe" in every fourth answer, and never closes two braces.
+        wakes=(
+            *("innerHTML", "outerHTML", r"document\.write", "dangerouslySetInnerHTML"),
+            *("mark_safe", r"\}\}", "v-html=", r"\$_", r"Markup\("),
+        ),
     ),
     detector(
         "path_traversal",
@@ -143,7 +148,7 @@ CODE_DETECTORS: tuple[Detector, ...] = (
                 "(?i)drop",
                 "(?i)truncate",
             ),
-            *("git push", "(?i)format"),
+            *("git push", r"(?i)\sc:"),
         ),
     ),
     detector(

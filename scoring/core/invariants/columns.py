@@ -7,12 +7,12 @@ built on it settles a check or leaves it open. Long texts are left out, and mark
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from scoring.core.invariants.record import WORD_TABLE, RecordView, TextView
+from scoring.core.invariants.record import WORD_TABLE, RecordView
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -25,6 +25,7 @@ MAX_CHARS = 8_192
 # No byte of UTF-8, so it stands in no text.
 _BREAK = b"\xff"
 _SPACE = 32
+_NEWLINE = 10
 _TABLE = WORD_TABLE[:255] + bytes([_SPACE])
 _LOAD = 8
 _PREFIX_MASKS: Hashes = np.array([(1 << 8 * size) - 1 for size in range(_LOAD + 1)], np.uint64)
@@ -48,14 +49,16 @@ class Words:
 
     def __init__(self, texts: Sequence[bytes]) -> None:
         joined = _BREAK + _BREAK.join(texts) + _BREAK * (_LOAD + 1)
+        self._data = np.frombuffer(joined, np.uint8)
         folded = joined.translate(_TABLE)
         inside = np.frombuffer(folded, np.uint8) != _SPACE
         edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
         starts, ends = edges[::2], edges[1::2]
-        bounds = np.cumsum([1, *(len(text) + 1 for text in texts)], dtype=np.int64)
+        bounds = np.cumsum([1, *[len(text) + 1 for text in texts]], dtype=np.int64)
         self._places: Ints = np.searchsorted(starts, bounds)
         self.count: Ints = np.diff(self._places)
         loads = np.ndarray((len(folded) - _LOAD + 1,), "<u8", folded, strides=(1,))
+        self._starts = starts
         self._hashes = _hashes(loads[starts], ends - starts)
         self._grams: dict[int, Hashes] = {1: self._hashes}
         self._distinct: dict[int, Ints] = {}
@@ -86,26 +89,42 @@ class Words:
     def _count_distinct(self, n: int) -> Ints:
         """Distinct hashes of n-grams, less n - 1 for those that reach into the next text."""
         grams = self.grams(n)
-        owner = np.arange(len(self.count), dtype=np.uint64) << np.uint64(_HASH_BITS)
-        tags = np.repeat(owner, self.count)[: len(grams)]
-        tags |= grams >> np.uint64(64 - _HASH_BITS)
-        tags.sort()
-        fresh = np.flatnonzero(tags[1:] != tags[:-1]) + 1
-        # Each text that has a gram also has a first one, which differs from all before it.
-        later = np.searchsorted(fresh, self._places, side="left")
-        return np.maximum(np.diff(later) - (n - 1), 0)
+        owner = np.repeat(np.arange(len(self.count)), self.count)[: len(grams)]
+        return np.maximum(_count_distinct(owner, grams, len(self.count)) - (n - 1), 0)
 
-    def probes(self, n: int, stride: int) -> tuple[Ints, Ints]:
-        """Indexes of every `stride`-th word of each text that begins n words of it.
+    def places(self, n: int, stride: int, chosen: Bools | None = None) -> tuple[Ints, Ints]:
+        """Every `stride`-th word of each text, or of the chosen ones, that begins n words of it.
 
         Returns
         -------
         indexes among all words, and the text of each; int64, equal shapes.
         """
         many = np.maximum((self.count - n) // stride + 1, 0)
+        if chosen is not None:
+            many = many * chosen
         owner = np.repeat(np.arange(len(many)), many)
         before = np.cumsum(many) - many
         return (np.arange(len(owner)) - before[owner]) * stride + self._places[owner], owner
+
+    @functools.cached_property
+    def lines(self) -> tuple[Ints, Ints]:
+        """A floor of the distinct lines of each text, and a ceiling of its lines that are not blank.
+
+        Lines are told apart by their first word and by how many words they have.
+        """
+        breaks = np.flatnonzero(self._data == _NEWLINE)
+        ends = np.flatnonzero(self._data == _BREAK[0])[1 : len(self.count) + 1]
+        # A line feed after another ends a blank line; so each line not blank ends here.
+        stops = np.sort(np.concatenate([breaks[self._data[breaks - 1] != _NEWLINE], ends]))
+        owner = np.searchsorted(ends, stops)
+        after = np.searchsorted(self._starts, stops)
+        first = np.concatenate([[0], after[:-1]]) if len(after) else after
+        spoken = np.flatnonzero(after > first)
+        marks = self._hashes[first[spoken]] * _ODD[0] + (after - first)[spoken].astype(np.uint64)
+        return (
+            _count_distinct(owner[spoken], marks * _ODD[1], len(self.count)),
+            np.bincount(owner, minlength=len(self.count)),
+        )
 
 
 class Column:
@@ -113,30 +132,31 @@ class Column:
 
     Attributes
     ----------
+    data : UTF-8 of each text that is whole, b"" for the others.
     whole : bool, shape (n_records,), whether the text is in the arrays: not longer than
         `MAX_CHARS`. Figures of the others mean nothing.
     ascii : bool, shape (n_records,).
     chars : int64, shape (n_records,), length of each text, of the long ones too.
+    bytes : int64, shape (n_records,), length of `data`.
     """
 
-    def __init__(self, views: Sequence[TextView]) -> None:
-        self._views = views
-        self.chars: Ints = np.array([len(view.text) for view in views], np.int64)
+    def __init__(self, texts: Sequence[str], folded: Callable[[int], bytes]) -> None:
+        """`folded(i)` gives the folded UTF-8 of the i-th text, where words ask for it."""
+        self._folded = folded
+        self.chars: Ints = np.array(list(map(len, texts)), np.int64)
         self.whole: Bools = self.chars <= MAX_CHARS
-        self.ascii: Bools = np.array([view.windows[0].ascii for view in views], np.bool_)
-        texts = [
-            view.windows[0].data if whole else b""
-            for view, whole in zip(views, self.whole.tolist(), strict=True)
-        ]
-        self.bytes: Ints = np.array([len(text) for text in texts], np.int64)
-        self._texts = texts
-        self._joined = _BREAK.join(texts) + _BREAK
-        self._bounds = np.cumsum([0, *(self.bytes + 1)], dtype=np.int64)
+        self.ascii: Bools = np.array(list(map(str.isascii, texts)), np.bool_)
+        self.data = [text.encode("utf-8", "replace") for text in texts]
+        for long in np.flatnonzero(~self.whole).tolist():
+            self.data[long] = b""
+        self.bytes: Ints = np.array(list(map(len, self.data)), np.int64)
+        self._joined = _BREAK.join(self.data) + _BREAK
+        self._bounds = np.cumsum(np.concatenate([[0], self.bytes + 1]))
 
     @functools.cached_property
     def newlines(self) -> Ints:
         """Line feeds of each text, shape (n_records,)."""
-        places = np.flatnonzero(np.frombuffer(self._joined, np.uint8) == ord("\n"))
+        places = np.flatnonzero(np.frombuffer(self._joined, np.uint8) == _NEWLINE)
         return np.diff(np.searchsorted(places, self._bounds))
 
     def contains(self, table: bytes) -> Bools:
@@ -146,12 +166,12 @@ class Column:
 
     @functools.cached_property
     def words(self) -> Words:
-        texts = [
-            text if ascii_only or not text else view.windows[0].folded_data
-            for text, ascii_only, view in zip(
-                self._texts, self.ascii.tolist(), self._views, strict=True
-            )
-        ]
+        texts = self.data
+        odd = np.flatnonzero(self.whole & ~self.ascii).tolist()
+        if odd:
+            texts = texts.copy()
+            for number in odd:
+                texts[number] = self._folded(number)
         return Words(texts)
 
 
@@ -171,7 +191,8 @@ class Batch:
     def column(self, target: str) -> Column:
         known = self._columns.get(target)
         if known is None:
-            known = self._columns[target] = Column([one.view(target) for one in self._records])
+            texts = [record.text(target) for record in self._records]
+            known = self._columns[target] = self._column(target, texts, range(len(texts)))
         return known
 
     def distinct(self, target: str) -> tuple[Column, Ints]:
@@ -181,17 +202,26 @@ class Batch:
         """
         known = self._distinct.get(target)
         if known is None:
-            views: dict[str, TextView] = {}
             numbers: dict[str, int] = {}
-            owner = []
-            for record in self._records:
-                view = record.view(target)
-                number = numbers.setdefault(view.text, len(numbers))
-                views.setdefault(view.text, view)
-                owner.append(number)
-            known = Column(list(views.values())), np.array(owner, np.int64)
+            owner = [
+                numbers.setdefault(record.text(target), len(numbers)) for record in self._records
+            ]
+            if len(numbers) == len(owner):
+                known = self.column(target), np.arange(len(owner))
+            else:
+                speakers = dict(zip(reversed(owner), reversed(range(len(owner))), strict=True))
+                texts = list(numbers)
+                known = (
+                    self._column(target, texts, [speakers[i] for i in range(len(texts))]),
+                    np.array(owner, np.int64),
+                )
             self._distinct[target] = known
         return known
+
+    def _column(self, target: str, texts: list[str], speakers: Sequence[int]) -> Column:
+        """The column of texts, each said by the record of that number."""
+        records = self._records
+        return Column(texts, lambda i: records[speakers[i]].view(target).windows[0].folded_data)
 
 
 def byte_table(chosen: Iterable[int]) -> bytes:
@@ -200,6 +230,19 @@ def byte_table(chosen: Iterable[int]) -> bytes:
     for code in chosen:
         table[code] = 1
     return bytes(table)
+
+
+def _count_distinct(owner: Ints, hashes: Hashes, size: int) -> Ints:
+    """Distinct leading bits of the hashes of each of `size` owners, shape (size,)."""
+    tags = owner.astype(np.uint64) << np.uint64(_HASH_BITS)
+    tags |= hashes >> np.uint64(64 - _HASH_BITS)
+    tags.sort()
+    fresh = np.ones(len(tags), np.bool_)
+    np.not_equal(tags[1:], tags[:-1], out=fresh[1:])
+    places = np.flatnonzero(fresh)
+    bounds = np.searchsorted(tags, np.arange(size, dtype=np.uint64) << np.uint64(_HASH_BITS))
+    edges = np.searchsorted(places, bounds)
+    return np.diff(edges, append=len(places))
 
 
 def _hashes(loads: Hashes, lengths: Ints) -> Hashes:

@@ -9,7 +9,7 @@ texts can settle.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,20 +113,20 @@ class InvariantSet:
 
     def evaluate(self, record: Mapping[str, Any]) -> list[Violation]:
         """The invariants that do not hold of a record, in the order of the set."""
-        return self._judge(RecordView(record), set(self._always))
+        view = RecordView(record)
+        return self._judge(view, self._woken(view))
 
     def evaluate_batch(self, records: Iterable[Mapping[str, Any]]) -> list[list[Violation]]:
         """`evaluate` of each record, in order."""
         found: list[list[Violation]] = []
         left = iter(records)
         while chunk := [RecordView(record) for record in itertools.islice(left, MAX_RECORDS)]:
-            found.extend(map(self._judge, chunk, self._open(chunk)))
+            pending = self._pending(chunk)
+            found.extend(self._judge(*pair) for pair in zip(chunk, pending, strict=True))
         return found
 
     def _judge(self, view: RecordView, pending: set[int]) -> list[Violation]:
-        """The violated ones of the invariants pending and of those that the scans wake."""
-        for scan in self._scans:
-            scan.wake(view, pending)
+        """The violated ones of the invariants that may be."""
         violations = []
         for index in sorted(pending):
             regions = self._regions[index]
@@ -136,17 +136,25 @@ class InvariantSet:
                 violations.append(self._violation(self.invariants[index], view))
         return violations
 
-    def _open(self, views: list[RecordView]) -> Iterator[set[int]]:
-        """Of each record the invariants that no scan spares and no screen has settled."""
-        if len(views) < _MIN_SCREENED or not self._screens:
-            yield from (set(self._always) for _ in views)
-            return
+    def _woken(self, view: RecordView) -> set[int]:
+        """The invariants that a scan wakes or none spares."""
+        pending = set(self._always)
+        for scan in self._scans:
+            scan.wake(view, pending)
+        return pending
+
+    def _pending(self, views: list[RecordView]) -> list[set[int]]:
+        """Of each record the invariants that a scan wakes, or none spares and no screen settles."""
+        if len(views) < _MIN_SCREENED:
+            return [self._woken(view) for view in views]
         batch = Batch(views)
-        settled = np.stack([screen(batch).true for _, screen in self._screens])
         pending = [set(self._unscreened) for _ in views]
-        for row, number in zip(*np.nonzero(~settled), strict=True):
-            pending[number].add(self._screens[row][0])
-        yield from pending
+        for index, screen in self._screens:
+            for number in np.flatnonzero(~screen(batch).true).tolist():
+                pending[number].add(index)
+        for scan in self._scans:
+            scan.sweep(batch, views, pending)
+        return pending
 
     def _wakers(self, condition: Condition, used: list[int]) -> set[int] | None:
         """The fewest atoms that, all asleep, make the condition hold; None where none do.
@@ -284,6 +292,18 @@ class _Scan:
         for window in text.windows:
             for pattern in self._filter.candidates(window):
                 self._rouse(self._listeners[pattern], view, pending)
+
+    def sweep(self, batch: Batch, views: list[RecordView], pending: list[set[int]]) -> None:
+        """`wake` of each record of a batch."""
+        column = batch.column(self._target)
+        plain = (column.whole & column.ascii & (column.chars > 0)).tolist()
+        scan = self._filter.scan
+        for number, data in enumerate(column.data):
+            if not plain[number]:
+                self.wake(views[number], pending[number])
+                continue
+            for pattern in scan(data):
+                self._rouse(self._listeners[pattern], views[number], pending[number])
 
     def _rouse(self, atoms: tuple[int, ...], view: RecordView, pending: set[int]) -> None:
         for atom in atoms:

@@ -185,14 +185,15 @@ class Prefilter:
 
     def candidates(self, window: Window) -> Collection[int]:
         """Ids of the patterns that may match; every pattern that does match is among them."""
-        found = self._scan(window.data)
+        found = self.scan(window.data)
         if window.ascii or self._folded == self._size:
             return found
         plain = {index for index in found if index < self._folded}
-        again = self._scan(window.folded_data)
+        again = self.scan(window.folded_data)
         return plain.union(index for index in again if index >= self._folded)
 
-    def _scan(self, data: bytes) -> Collection[int]:
+    def scan(self, data: bytes) -> Collection[int]:
+        """Ids of the patterns that may match these bytes, taken as plain and as folded text."""
         # Most texts wake nothing, so nothing is made for them.
         filtered = self._filter.Match(data, True) if self._filtered else None
         tried = self._set.Match(data) if self._tried else None

@@ -134,7 +134,7 @@ class TextView:
     def __init__(self, segments: tuple[Segment, ...]) -> None:
         self._segments = segments
         self._starts: list[int] | None = None
-        self.text = segments[0].text if len(segments) == 1 else "\n".join(s.text for s in segments)
+        self.text = _joined(segments)
         if len(self.text) <= SCAN_CHARS:
             self.windows: tuple[Window, ...] = (Window(0, self.text),)
         else:
@@ -193,6 +193,15 @@ class RecordView:
             self._views[target] = view
         return view
 
+    def text(self, target: str) -> str:
+        """The text of `view(target)`, without its windows."""
+        if target in ("output", "input"):
+            value = self.record.get(target)
+            if isinstance(value, str):
+                return value
+        view = self._views.get(target)
+        return _joined(self._choose(target)) if view is None else view.text
+
     @property
     def model(self) -> tuple[str, str]:
         """Name and version of the model, empty where not given."""
@@ -217,13 +226,13 @@ class RecordView:
             return self._side("input") + self._side("output")
         given = self._side("input")
         if target == "system":
-            return tuple(segment for segment in given if segment.role in _SYSTEM_ROLES)
+            return tuple([segment for segment in given if segment.role in _SYSTEM_ROLES])
         if given and given[0].role is None:
             return given
         for segment in reversed(given):
             if segment.role == "user":
                 turn = segment.turn
-                last = tuple(item for item in given if item.turn == turn)
+                last = tuple([item for item in given if item.turn == turn])
                 return given if len(last) == len(given) else last
         return ()
 
@@ -251,6 +260,12 @@ def segments_of(side: str, value: object) -> tuple[Segment, ...]:
                 and isinstance(part.get("text"), str)
             )
     return tuple(segments)
+
+
+def _joined(segments: tuple[Segment, ...]) -> str:
+    if len(segments) == 1:
+        return segments[0].text
+    return "\n".join([segment.text for segment in segments])
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scoring.core.invariants import language as lang
-from scoring.core.invariants.columns import Batch, Bools, Column, Hashes, Ints, byte_table
+from scoring.core.invariants.columns import Batch, Bools, Column, Hashes, Ints, Words, byte_table
 from scoring.core.invariants.finding_atoms import CONTROL_BYTES
 from scoring.core.invariants.patterns import compile_pattern
 
@@ -177,7 +177,8 @@ def _repetition(predicate: lang.Repetition) -> Screen:
 
     def novel(column: Column) -> Bools:
         if predicate.of == "lines":
-            return column.newlines + 1 < size
+            distinct, lines = column.words.lines
+            return (lines < size) | (1.0 - distinct / np.maximum(lines, 1) <= share)
         if predicate.of == "bytes":
             return column.bytes < size
         total = column.words.count - n + 1
@@ -191,46 +192,65 @@ def _run_overlap(predicate: lang.Overlap, run_words: int) -> Screen:
     """False where none of the three-word probes of `WordIndex.first_run` stands in the source."""
     stride = run_words - _PROBE + 1
 
-    def absent(batch: Batch) -> Bools:
-        column = batch.column(predicate.target)
-        sources, source_of = batch.distinct(predicate.other)
-        probes, owner = column.words.probes(_PROBE, stride)
-        # Equal n-grams of different sources must not meet: each source has a key of its own.
-        keys = column.words.grams(_PROBE)[probes] ^ _source_keys(source_of[owner])
-        places, source = sources.words.probes(_PROBE, 1)
-        known = np.sort(sources.words.grams(_PROBE)[places] ^ _source_keys(source))
-        met = np.zeros(len(batch), np.bool_)
-        if len(known):
-            nearest = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)]
-            met[owner[nearest == keys]] = True
-        return ~met & sources.whole[source_of]
+    def absent(batch: Batch, source_of: Ints, sources: Column) -> Bools:
+        met, owner = _met(batch.column(predicate.target).words, source_of, sources, _PROBE, stride)
+        return np.bincount(owner[met], minlength=len(batch)) == 0
 
     return _comparison(predicate, absent)
 
 
 def _share_overlap(predicate: lang.Overlap) -> Screen:
-    """False where a text has too many different n-grams for its source to have said them."""
+    """False where too few of a text's n-grams stand in its source.
+
+    Most texts have more distinct n-grams than their source has room for; of the others n-grams
+    are looked up.
+    """
     n, share = predicate.n, predicate.min_share or 0.0
 
-    def absent(batch: Batch) -> Bools:
+    def absent(batch: Batch, source_of: Ints, sources: Column) -> Bools:
         words = batch.column(predicate.target).words
-        sources, source_of = batch.distinct(predicate.other)
-        room = np.maximum(sources.words.count - n + 1, 0)[source_of]
         total = words.count - n + 1
-        shared = np.maximum(total - np.maximum(words.distinct(n) - room, 0), 0)
-        few = (total <= 0) | (shared / np.maximum(total, 1) < share)
-        return few & sources.whole[source_of]
+        room = np.maximum(sources.words.count - n + 1, 0)[source_of]
+        shared = total - np.maximum(words.distinct(n) - room, 0)
+        few = (words.count < max(predicate.min_words, n)) | (shared / np.maximum(total, 1) < share)
+        if not few.all():
+            met, owner = _met(words, source_of, sources, n, 1, ~few)
+            shared = np.bincount(owner[met], minlength=len(batch))
+            few |= shared / np.maximum(total, 1) < share
+        return few
 
     return _comparison(predicate, absent)
 
 
-def _comparison(predicate: lang.Overlap, absent: Callable[[Batch], Bools]) -> Screen:
+def _met(
+    words: Words, source_of: Ints, sources: Column, n: int, stride: int, chosen: Bools | None = None
+) -> tuple[Bools, Ints]:
+    """Whether each `stride`-th n-gram of the texts stands in the text's source, and its text.
+
+    By hashes: one that stands there is always met.
+    """
+    places, owner = words.places(n, stride, chosen)
+    # Equal n-grams of different sources must not meet: each source has a key of its own.
+    keys = words.grams(n)[places] ^ _source_keys(source_of[owner])
+    said, source = sources.words.places(n, 1)
+    known = np.sort(sources.words.grams(n)[said] ^ _source_keys(source))
+    if not len(known):
+        return np.zeros(len(keys), np.bool_), owner
+    nearest = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)]
+    return nearest == keys, owner
+
+
+def _comparison(
+    predicate: lang.Overlap, absent: Callable[[Batch, Ints, Column], Bools]
+) -> Screen:
     def run(batch: Batch) -> Settled:
         column = batch.column(predicate.target)
         sources, source_of = batch.distinct(predicate.other)
         empty = (sources.chars == 0)[source_of]
+        known = column.whole & sources.whole[source_of]
         return Settled(
-            np.zeros(len(batch), np.bool_), column.whole & (empty | absent(batch))
+            np.zeros(len(batch), np.bool_),
+            (column.whole & empty) | (known & absent(batch, source_of, sources)),
         )
 
     return run
