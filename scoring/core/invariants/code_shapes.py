@@ -30,6 +30,10 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|\bnew Function\s{0,2}\([^)\n]{1,80}|\bset(?:Timeout|Interval)\(\s{0,2}[\"'`]"
         r"|\binstance_eval\(|\bassert\(\s{0,2}\$_(?:GET|POST|REQUEST)",
         valid=_not_a_literal,
+        wakes=(
+            *(r"eval\(", r"exec\(", r"(?:al|ec)\s{1,2}\(", "new Function", r"setTimeout\("),
+            *(r"setInterval\(", r"assert\("),
+        ),
     ),
     detector(
         "shell_injection",
@@ -123,7 +127,6 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         "file path from a request",
         r"\b(?:open|send_file|FileResponse|readFile(?:Sync)?|createReadStream|include|require)\(?"
         r"[^\n]{0,80}(?:request\.|req\.(?:params|query|body)|\$_(?:GET|POST|REQUEST))",
-        wakes=(r"request\.", r"req\.", r"\$_"),
     ),
     detector(
         "destructive_command",
