@@ -16,7 +16,7 @@ from scoring.core.invariants.record import WORD_TABLE, RecordView
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
+Hashes = npt.NDArray[np.uint32]
 
 # A column of MAX_RECORDS such texts is a megabyte, and its words some twenty.
 MAX_RECORDS = 128
@@ -24,23 +24,26 @@ MAX_CHARS = 8_192
 
 # No byte of UTF-8, so it stands in no text.
 _BREAK = b"\xff"
-_SPACE = 32
 _NEWLINE = 10
-_TABLE = WORD_TABLE[:255] + bytes([_SPACE])
+_HEAD_BYTES = 32
+# As `Window.words` folds, but that separators, the break too, are zero.
+_TABLE = bytes(0 if code in (32, 255) else code for code in WORD_TABLE)
 _LOAD = 8
-_PREFIX_MASKS: Hashes = np.array([(1 << 8 * size) - 1 for size in range(_LOAD + 1)], np.uint64)
-# Odd, with bits all over: the first primes of xxHash64 (Collet, 2012).
-_ODD = tuple(
-    np.uint64(prime) for prime in (0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
-)
+_LOWS, _HIGHS = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080)
+# Odd, with bits all over: a prime of xxHash64 and two of xxHash32 (Collet, 2012).
+_MIX64 = np.uint64(0x9E3779B185EBCA87)
+_MIX32, _JOIN32 = np.uint32(0x85EBCA77), np.uint32(0x9E3779B1)
 # Distinct n-grams are counted for n up to this; more words only add a few to the count.
 _COUNTED = 3
-# A record's number stands above this many bits of its n-grams' hashes while they are sorted.
-_HASH_BITS = 57
+# A record's number stands above this many bits of its hashes while they are sorted.
+_HASH_BITS = 25
 
 
 class Words:
     """The words of the texts of a column, as `Window.words` has them.
+
+    Words are told apart by a hash of their first eight bytes: equal ones have equal hashes,
+    unequal ones may.
 
     Attributes
     ----------
@@ -48,30 +51,26 @@ class Words:
     """
 
     def __init__(self, texts: Sequence[bytes]) -> None:
-        joined = _BREAK + _BREAK.join(texts) + _BREAK * (_LOAD + 1)
+        joined = _BREAK + _BREAK.join(texts) + _BREAK * _LOAD
         self._data = np.frombuffer(joined, np.uint8)
         folded = joined.translate(_TABLE)
-        inside = np.frombuffer(folded, np.uint8) != _SPACE
-        edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
-        starts, ends = edges[::2], edges[1::2]
-        bounds = np.cumsum([1, *[len(text) + 1 for text in texts]], dtype=np.int64)
-        self._places: Ints = np.searchsorted(starts, bounds)
+        inside = np.frombuffer(folded, np.uint8) != 0
+        self._starts = np.flatnonzero(inside[1:] > inside[:-1]) + 1
+        self._bounds = np.cumsum([1, *[len(text) + 1 for text in texts]], dtype=np.int64)
+        self._places: Ints = np.searchsorted(self._starts, self._bounds)
         self.count: Ints = np.diff(self._places)
         loads = np.ndarray((len(folded) - _LOAD + 1,), "<u8", folded, strides=(1,))
-        self._starts = starts
-        self._hashes = _hashes(loads[starts], ends - starts)
-        self._grams: dict[int, Hashes] = {1: self._hashes}
+        self._grams = {1: _hashes(loads[self._starts])}
         self._distinct: dict[int, Ints] = {}
 
     def grams(self, n: int) -> Hashes:
-        """Hashes of the n words from each word on, shape (n_words - n + 1,); some span texts.
-
-        Equal n-grams have equal hashes; unequal ones may.
-        """
+        """Hashes of the n words from each word on, shape (n_words - n + 1,); some span texts."""
         known = self._grams.get(n)
         if known is None:
-            shorter = self.grams(n - 1)[: max(0, len(self._hashes) - n + 1)]
-            known = self._grams[n] = shorter * _ODD[0] + self._hashes[n - 1 :]
+            size = max(0, len(self._grams[1]) - n + 1)
+            known = self.grams(n - 1)[:size] * _JOIN32
+            known += self._grams[1][n - 1 :]
+            self._grams[n] = known
         return known
 
     def distinct(self, n: int) -> Ints:
@@ -89,8 +88,9 @@ class Words:
     def _count_distinct(self, n: int) -> Ints:
         """Distinct hashes of n-grams, less n - 1 for those that reach into the next text."""
         grams = self.grams(n)
-        owner = np.repeat(np.arange(len(self.count)), self.count)[: len(grams)]
-        return np.maximum(_count_distinct(owner, grams, len(self.count)) - (n - 1), 0)
+        owner = np.repeat(_owners(len(self.count)), self.count)[: len(grams)]
+        counted = _count_distinct(owner, grams, self._places)
+        return np.maximum(counted - (n - 1), 0)
 
     def places(self, n: int, stride: int, chosen: Bools | None = None) -> tuple[Ints, Ints]:
         """Every `stride`-th word of each text, or of the chosen ones, that begins n words of it.
@@ -112,19 +112,23 @@ class Words:
 
         Lines are told apart by their first word and by how many words they have.
         """
+        size, ends = len(self.count), self._bounds[1:] - 1
         breaks = np.flatnonzero(self._data == _NEWLINE)
-        ends = np.flatnonzero(self._data == _BREAK[0])[1 : len(self.count) + 1]
         # A line feed after another ends a blank line; so each line not blank ends here.
-        stops = np.sort(np.concatenate([breaks[self._data[breaks - 1] != _NEWLINE], ends]))
-        owner = np.searchsorted(ends, stops)
+        stops = np.concatenate([breaks[self._data[breaks - 1] != _NEWLINE], ends])
+        stops.sort()
         after = np.searchsorted(self._starts, stops)
-        first = np.concatenate([[0], after[:-1]]) if len(after) else after
+        first = np.concatenate([self._places[:1], after[:-1]])
         spoken = np.flatnonzero(after > first)
-        marks = self._hashes[first[spoken]] * _ODD[0] + (after - first)[spoken].astype(np.uint64)
-        return (
-            _count_distinct(owner[spoken], marks * _ODD[1], len(self.count)),
-            np.bincount(owner, minlength=len(self.count)),
+        owner = np.searchsorted(ends, stops)
+        marks = self._grams[1][first[spoken]] + (after - first)[spoken].astype(np.uint32)
+        spoken_of = owner[spoken]
+        distinct = _count_distinct(
+            _owners(size)[spoken_of],
+            marks * _MIX32,
+            np.searchsorted(spoken_of, np.arange(size + 1)),
         )
+        return distinct, np.bincount(owner, minlength=size)
 
 
 class Column:
@@ -159,6 +163,12 @@ class Column:
         places = np.flatnonzero(np.frombuffer(self._joined, np.uint8) == _NEWLINE)
         return np.diff(np.searchsorted(places, self._bounds))
 
+    def begins(self, table: bytes) -> Bools:
+        """`contains` of the first bytes of each text, for what most texts begin with."""
+        heads = [text[:_HEAD_BYTES].ljust(_HEAD_BYTES, _BREAK) for text in self.data]
+        marks = np.frombuffer(b"".join(heads).translate(table), np.uint8)
+        return marks.reshape(-1, _HEAD_BYTES).any(axis=1)
+
     def contains(self, table: bytes) -> Bools:
         """Whether a text has a byte that `table`, of 256 bytes, maps to 1 and not to 0."""
         marks = np.frombuffer(self._joined.translate(table), np.uint8)
@@ -182,6 +192,7 @@ class Batch:
         if len(records) > MAX_RECORDS:
             raise ValueError(f"a batch has at most {MAX_RECORDS} records")
         self._records = records
+        self._said: dict[str, list[str]] = {}
         self._columns: dict[str, Column] = {}
         self._distinct: dict[str, tuple[Column, Ints]] = {}
 
@@ -191,7 +202,7 @@ class Batch:
     def column(self, target: str) -> Column:
         known = self._columns.get(target)
         if known is None:
-            texts = [record.text(target) for record in self._records]
+            texts = self._texts(target)
             known = self._columns[target] = self._column(target, texts, range(len(texts)))
         return known
 
@@ -203,9 +214,7 @@ class Batch:
         known = self._distinct.get(target)
         if known is None:
             numbers: dict[str, int] = {}
-            owner = [
-                numbers.setdefault(record.text(target), len(numbers)) for record in self._records
-            ]
+            owner = [numbers.setdefault(text, len(numbers)) for text in self._texts(target)]
             if len(numbers) == len(owner):
                 known = self.column(target), np.arange(len(owner))
             else:
@@ -216,6 +225,12 @@ class Batch:
                     np.array(owner, np.int64),
                 )
             self._distinct[target] = known
+        return known
+
+    def _texts(self, target: str) -> list[str]:
+        known = self._said.get(target)
+        if known is None:
+            known = self._said[target] = [record.text(target) for record in self._records]
         return known
 
     def _column(self, target: str, texts: list[str], speakers: Sequence[int]) -> Column:
@@ -245,9 +260,32 @@ def _count_distinct(owner: Ints, hashes: Hashes, size: int) -> Ints:
     return np.diff(edges, append=len(places))
 
 
-def _hashes(loads: Hashes, lengths: Ints) -> Hashes:
-    """Hashes of words by their length and first eight bytes: equal words have equal ones."""
-    prefix = loads & _PREFIX_MASKS[np.minimum(lengths, _LOAD)]
-    mixed = prefix * _ODD[0] + lengths.astype(np.uint64) * _ODD[1]
-    mixed ^= mixed >> np.uint64(32)
-    return mixed * _ODD[2]
+def _owners(size: int) -> Hashes:
+    """The numbers of `size` records, as the leading bits that they have in a sort."""
+    return np.arange(size, dtype=np.uint32) << np.uint32(_HASH_BITS)
+
+
+def _count_distinct(owner: Hashes, hashes: Hashes, places: Ints) -> Ints:
+    """Distinct leading bits of the hashes of each owner, less one at most.
+
+    `owner` does not decrease, and `places` are the indexes where each begins, and the end.
+    """
+    tags = hashes >> np.uint32(32 - _HASH_BITS)
+    tags |= owner
+    tags.sort()
+    # The first of each owner differs from what stands before it, but the very first has nothing.
+    fresh = np.flatnonzero(tags[1:] != tags[:-1]) + 1
+    return np.diff(np.searchsorted(fresh, places))
+
+
+def _hashes(loads: npt.NDArray[np.uint64]) -> Hashes:
+    """Hashes of words by the eight bytes from their start, up to the first zero.
+
+    The lowest of (x - 0x01..) & ~x & 0x80.. marks the first zero byte (Mycroft, 1987).
+    """
+    marks = (loads - _LOWS) & ~loads & _HIGHS
+    marks = (marks & (~marks + np.uint64(1))) - np.uint64(1)
+    marks &= loads
+    marks *= _MIX64
+    marks >>= np.uint64(32)
+    return marks.astype(np.uint32)

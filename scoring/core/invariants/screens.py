@@ -144,7 +144,9 @@ def _one_class(predicate: lang.Regex) -> Screen:
 
     def run(batch: Batch) -> Settled:
         column = batch.column(target)
-        found = column.contains(table)
+        found = column.begins(table)
+        if not found.all():
+            found = column.contains(table)
         return Settled(column.whole & found, column.whole & column.ascii & ~found)
 
     return run
@@ -257,4 +259,4 @@ def _comparison(
 
 
 def _source_keys(numbers: Ints) -> Hashes:
-    return (numbers.astype(np.uint64) + np.uint64(1)) * np.uint64(0x9FB21C651E98DF25)
+    return (numbers.astype(np.uint32) + np.uint32(1)) * np.uint32(0xC2B2AE3D)
