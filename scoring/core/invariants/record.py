@@ -19,6 +19,7 @@ HEAD_CHARS = 49_152
 TAIL_CHARS = 16_384
 SCAN_CHARS = HEAD_CHARS + TAIL_CHARS
 _SYSTEM_ROLES = ("system", "developer")
+_LISTS = (list, tuple)
 # Lower-cases ASCII; all of it but letters and digits separates words; other bytes stay.
 WORD_TABLE = bytes(
     code if code >= 128 else ord(chr(code).lower()) if chr(code).isalnum() else 32
@@ -195,10 +196,10 @@ class RecordView:
 
     def text(self, target: str) -> str:
         """The text of `view(target)`, without its windows."""
-        if target in ("output", "input"):
-            value = self.record.get(target)
-            if isinstance(value, str):
-                return value
+        value = self.record.get("output" if target == "output" else "input")
+        if isinstance(value, str) and target != "all":
+            # Without roles there is no system message, and all of the input is the user's.
+            return "" if target == "system" else value
         view = self._views.get(target)
         return _joined(self._choose(target)) if view is None else view.text
 
@@ -241,7 +242,7 @@ def segments_of(side: str, value: object) -> tuple[Segment, ...]:
     """The strings of an input or output, in order: a string, or a list of {role, content}."""
     if isinstance(value, str):
         return (Segment(side, None, None, None, value),)
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, _LISTS):
         return ()
     segments: list[Segment] = []
     for turn, message in enumerate(value):
@@ -251,7 +252,7 @@ def segments_of(side: str, value: object) -> tuple[Segment, ...]:
         content = fields.get("content")
         if isinstance(content, str):
             segments.append(Segment(side, role, turn, None, content))
-        elif isinstance(content, list | tuple):
+        elif isinstance(content, _LISTS):
             segments.extend(
                 Segment(side, role, turn, index, part["text"])
                 for index, part in enumerate(content)

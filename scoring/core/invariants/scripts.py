@@ -115,9 +115,18 @@ def script_share(text: str, scripts: tuple[str, ...]) -> tuple[float, int]:
 _ASCII_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
+def _is_western(text: str) -> bool:
+    """Whether Windows-1252 has all characters: its letters are Latin, its marks those of prose."""
+    try:
+        text.encode("cp1252")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def mixed_script_words(text: str, limit: int) -> list[tuple[int, int]]:
     """The first `limit` words that join Latin letters with Greek or Cyrillic ones, as offsets."""
-    if text.isascii():
+    if text.isascii() or _is_western(text):
         return []
     found: list[tuple[int, int]] = []
     position = 0
