@@ -9,6 +9,7 @@ texts can settle.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,13 +35,6 @@ from scoring.core.invariants.patterns import Prefilter, Wake
 from scoring.core.invariants.record import RecordView, Span
 from scoring.core.invariants.screens import screen_condition
 from scoring.core.invariants.vocabulary import MAX_INVARIANTS, InvariantSyntaxError
-
-# What every numeric detector's match contains: one small pattern for the set that wakes them all.
-_NUMERIC = Wake(
-    r"[0-9](?:[ .\-/()]{0,4}[0-9]){5}|[0-9A-Fa-f]:(?:[0-9A-Fa-f]{1,4}|:)"
-    r"|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[A-Za-z]{5}[0-9]|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}"
-    r"|(?:[0-9A-Fa-f]{2}-){3}"
-)
 
 # Fewer records are done sooner one by one than their arrays are made.
 _MIN_SCREENED = 12
@@ -275,7 +269,7 @@ class _Scan:
         self._users = users
         listeners: dict[Wake, list[int]] = {}
         for index, atom in atoms:
-            for wake in (*atom.wakes, _NUMERIC) if atom.numeric else atom.wakes:
+            for wake in atom.wakes:
                 listeners.setdefault(wake, []).append(index)
         wakes = sorted(listeners, key=lambda wake: wake.folded)
         self._filter = Prefilter(wakes)
@@ -297,12 +291,12 @@ class _Scan:
         """`wake` of each record of a batch."""
         column = batch.column(self._target)
         plain = (column.whole & column.ascii & (column.chars > 0)).tolist()
-        scan = self._filter.scan
-        for number, data in enumerate(column.data):
-            if not plain[number]:
-                self.wake(views[number], pending[number])
-                continue
-            for pattern in scan(data):
+        for number in itertools.compress(range(len(plain)), map(operator.not_, plain)):
+            self.wake(views[number], pending[number])
+        numbers = list(itertools.compress(range(len(plain)), plain))
+        found = self._filter.sweep([column.data[number] for number in numbers])
+        for number, patterns in zip(numbers, found, strict=True):
+            for pattern in patterns:
                 self._rouse(self._listeners[pattern], views[number], pending[number])
 
     def _rouse(self, atoms: tuple[int, ...], view: RecordView, pending: set[int]) -> None:

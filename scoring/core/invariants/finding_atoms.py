@@ -144,13 +144,12 @@ def _catalogue(
                 break
         return [window.span(*place) for place in sorted(found)][:limit]
 
-    plain = [one for one in detectors if not one.numeric]
     wakes = tuple(
         Wake(source, one.pattern.ignore_case)
-        for one in plain
+        for one in detectors
         for source in one.wakes or (one.pattern.source,)
     )
-    atom = finding_atom(target, "", find, min_count, wakes, len(plain) < len(detectors))
+    atom = finding_atom(target, "", find, min_count, wakes)
 
     def explain(record: RecordView, truth: bool) -> Evidence:
         windows = record.view(target).windows

@@ -185,23 +185,29 @@ class Prefilter:
 
     def candidates(self, window: Window) -> Collection[int]:
         """Ids of the patterns that may match; every pattern that does match is among them."""
-        found = self.scan(window.data)
+        (found,) = self.sweep([window.data])
         if window.ascii or self._folded == self._size:
             return found
         plain = {index for index in found if index < self._folded}
-        again = self.scan(window.folded_data)
+        (again,) = self.sweep([window.folded_data])
         return plain.union(index for index in again if index >= self._folded)
 
-    def scan(self, data: bytes) -> Collection[int]:
-        """Ids of the patterns that may match these bytes, taken as plain and as folded text."""
+    def sweep(self, texts: Sequence[bytes]) -> list[Collection[int]]:
+        """Of each text, the ids of patterns that may match, taking it as plain and as folded."""
+        filter_, set_ = self._filter.Match, self._set.Match
+        nothing = [None] * len(texts)
+        filtered = [filter_(text, True) for text in texts] if self._filtered else nothing
+        tried = [set_(text) for text in texts] if self._tried else nothing
         # Most texts wake nothing, so nothing is made for them.
-        filtered = self._filter.Match(data, True) if self._filtered else None
-        tried = self._set.Match(data) if self._tried else None
-        if not filtered and not tried:
-            return self._always
+        return [
+            self._named(one, other) if one or other else self._always
+            for one, other in zip(filtered, tried, strict=True)
+        ]
+
+    def _named(self, filtered: list[int] | None, tried: list[int] | None) -> set[int]:
         found = set(self._always)
-        found.update(self._filtered[index] for index in filtered or ())
-        found.update(self._tried[index] for index in tried or ())
+        found.update([self._filtered[index] for index in filtered or ()])
+        found.update([self._tried[index] for index in tried or ()])
         return found
 
 
