@@ -108,7 +108,7 @@ class Words:
 
     @functools.cached_property
     def lines(self) -> tuple[Ints, Ints]:
-        """A floor of the distinct lines of each text, and a ceiling of its lines that are not blank.
+        """A floor of the distinct lines of each text, and a ceiling of its lines not blank.
 
         Lines are told apart by their first word and by how many words they have.
         """

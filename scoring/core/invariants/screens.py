@@ -156,9 +156,7 @@ def _invisible(predicate: lang.Invisible) -> Screen:
     table = byte_table(CONTROL_BYTES)
     if "control" not in predicate.kinds:
         return _false_where(predicate.target, lambda column: column.ascii)
-    return _false_where(
-        predicate.target, lambda column: column.ascii & ~column.contains(table)
-    )
+    return _false_where(predicate.target, lambda column: column.ascii & ~column.contains(table))
 
 
 def _script(predicate: lang.ScriptShare) -> Screen | None:
@@ -242,9 +240,7 @@ def _met(
     return nearest == keys, owner
 
 
-def _comparison(
-    predicate: lang.Overlap, absent: Callable[[Batch, Ints, Column], Bools]
-) -> Screen:
+def _comparison(predicate: lang.Overlap, absent: Callable[[Batch, Ints, Column], Bools]) -> Screen:
     def run(batch: Batch) -> Settled:
         column = batch.column(predicate.target)
         sources, source_of = batch.distinct(predicate.other)

@@ -132,7 +132,10 @@ SETTLED = [
 @pytest.mark.parametrize(("tree", "text"), SETTLED)
 def test_plain_texts_are_settled_without_their_atoms(tree, text):
     system = {"role": "system", "content": "be kind to all people who ask for help"}
-    records = [{"input": [system], "output": text.replace("{}", str(index))} for index in range(MAX_RECORDS)]
+    records = [
+        {"input": [system], "output": text.replace("{}", str(index))}
+        for index in range(MAX_RECORDS)
+    ]
     batch = Batch([RecordView(record) for record in records])
     settled = screen_condition(parse_condition(tree))(batch)
     assert settled.true[1:].all()
