@@ -24,7 +24,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from scoring.core.detectors import fitting
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
-from scoring.core.detectors.robust import mean_score, trimmed
 from scoring.core.scorers.contract import BaselineTooSmallError, RecordBatch
 from scoring.core.scorers.ensemble_fit import fit_ensemble
 from scoring.core.scorers.ensemble_v1 import EnsembleV1
@@ -36,16 +35,6 @@ Score = Callable[[Matrix], NDArray[np.float64]]
 Fit = Callable[[Matrix, np.random.Generator], Score]
 FIGURES = ("AUC", "AP", "TPR")
 N_LABELS = 40
-
-
-def mix(x: Matrix, rng: np.random.Generator) -> Score:
-    """Mean squashed score of the full profile's unsupervised detectors."""
-    detectors = [
-        Mahalanobis.fit(x),
-        fitting.fit_isolation_forest(x, rng=rng),
-        NearestNeighbours.fit(x, rng=rng),
-    ]
-    return mean_score(detectors, x)
 
 
 def ensemble(profile: str) -> Fit:
@@ -68,8 +57,6 @@ OURS: dict[str, Fit] = {
     "knn": lambda x, rng: NearestNeighbours.fit(x, rng=rng).score,
     "gmm": lambda x, rng: fitting.fit_gmm(x, rng=rng).score,
     "contrast": lambda x, rng: fitting.fit_contrastive(x, rng=rng).score,
-    "mix": mix,
-    "mix, trimmed": lambda x, rng: mix(trimmed(x, lambda rows: mix(rows, rng)), rng),
     "ensemble lean": ensemble("lean"),
     "ensemble full": ensemble("full"),
 }

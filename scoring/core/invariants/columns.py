@@ -167,7 +167,8 @@ class Column:
         """`contains` of the first bytes of each text, for what most texts begin with."""
         heads = [text[:_HEAD_BYTES].ljust(_HEAD_BYTES, _BREAK) for text in self.data]
         marks = np.frombuffer(b"".join(heads).translate(table), np.uint8)
-        return marks.reshape(-1, _HEAD_BYTES).any(axis=1)
+        found: Bools = np.any(marks.reshape(-1, _HEAD_BYTES), axis=1)
+        return found
 
     def contains(self, table: bytes) -> Bools:
         """Whether a text has a byte that `table`, of 256 bytes, maps to 1 and not to 0."""
@@ -245,19 +246,6 @@ def byte_table(chosen: Iterable[int]) -> bytes:
     for code in chosen:
         table[code] = 1
     return bytes(table)
-
-
-def _count_distinct(owner: Ints, hashes: Hashes, size: int) -> Ints:
-    """Distinct leading bits of the hashes of each of `size` owners, shape (size,)."""
-    tags = owner.astype(np.uint64) << np.uint64(_HASH_BITS)
-    tags |= hashes >> np.uint64(64 - _HASH_BITS)
-    tags.sort()
-    fresh = np.ones(len(tags), np.bool_)
-    np.not_equal(tags[1:], tags[:-1], out=fresh[1:])
-    places = np.flatnonzero(fresh)
-    bounds = np.searchsorted(tags, np.arange(size, dtype=np.uint64) << np.uint64(_HASH_BITS))
-    edges = np.searchsorted(places, bounds)
-    return np.diff(edges, append=len(places))
 
 
 def _owners(size: int) -> Hashes:

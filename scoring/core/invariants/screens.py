@@ -194,7 +194,8 @@ def _run_overlap(predicate: lang.Overlap, run_words: int) -> Screen:
 
     def absent(batch: Batch, source_of: Ints, sources: Column) -> Bools:
         met, owner = _met(batch.column(predicate.target).words, source_of, sources, _PROBE, stride)
-        return np.bincount(owner[met], minlength=len(batch)) == 0
+        unmet: Bools = np.bincount(owner[met], minlength=len(batch)) == 0
+        return unmet
 
     return _comparison(predicate, absent)
 
