@@ -1,4 +1,4 @@
-"""What checking invariants costs ingest over HTTP: batches of 500 with the starter pack and without.
+"""What checking invariants costs ingest over HTTP: batches of 500 with the pack and without.
 
 Run: python -m benchmarks.engine_ingest --address URL --bare KEY --checked KEY [--rounds N]
 Against a running `manage.py up` with two projects that have the same scorer fitted, one of them

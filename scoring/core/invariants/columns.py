@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from scoring.core.invariants.folding import folds_by_case, is_western
 from scoring.core.invariants.record import WORD_TABLE, RecordView
 
 Bools = npt.NDArray[np.bool_]
@@ -140,6 +141,7 @@ class Column:
     whole : bool, shape (n_records,), whether the text is in the arrays: not longer than
         `MAX_CHARS`. Figures of the others mean nothing.
     ascii : bool, shape (n_records,).
+    plain : bool, shape (n_records,), whether folding changes the case of ASCII letters only.
     chars : int64, shape (n_records,), length of each text, of the long ones too.
     bytes : int64, shape (n_records,), length of `data`.
     """
@@ -153,9 +155,20 @@ class Column:
         self.data = [text.encode("utf-8", "replace") for text in texts]
         for long in np.flatnonzero(~self.whole).tolist():
             self.data[long] = b""
+        self.plain = self.ascii.copy()
+        for number in np.flatnonzero(~self.ascii).tolist():
+            self.plain[number] = folds_by_case(self.data[number])
         self.bytes: Ints = np.array(list(map(len, self.data)), np.int64)
         self._joined = _BREAK.join(self.data) + _BREAK
         self._bounds = np.cumsum(np.concatenate([[0], self.bytes + 1]))
+
+    @functools.cached_property
+    def western(self) -> Bools:
+        """`folding.is_western` of each text, shape (n_records,)."""
+        western = self.ascii.copy()
+        for number in np.flatnonzero(~self.ascii).tolist():
+            western[number] = is_western(self.data[number].decode("utf-8"))
+        return western
 
     @functools.cached_property
     def newlines(self) -> Ints:
@@ -178,7 +191,7 @@ class Column:
     @functools.cached_property
     def words(self) -> Words:
         texts = self.data
-        odd = np.flatnonzero(self.whole & ~self.ascii).tolist()
+        odd = np.flatnonzero(self.whole & ~self.plain).tolist()
         if odd:
             texts = texts.copy()
             for number in odd:

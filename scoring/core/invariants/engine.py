@@ -290,7 +290,7 @@ class _Scan:
     def sweep(self, batch: Batch, views: list[RecordView], pending: list[set[int]]) -> None:
         """`wake` of each record of a batch."""
         column = batch.column(self._target)
-        plain = (column.whole & column.ascii & (column.chars > 0)).tolist()
+        plain = (column.whole & column.plain & (column.chars > 0)).tolist()
         for number in itertools.compress(range(len(plain)), map(operator.not_, plain)):
             self.wake(views[number], pending[number])
         numbers = list(itertools.compress(range(len(plain)), plain))

@@ -186,7 +186,7 @@ class Prefilter:
     def candidates(self, window: Window) -> Collection[int]:
         """Ids of the patterns that may match; every pattern that does match is among them."""
         (found,) = self.sweep([window.data])
-        if window.ascii or self._folded == self._size:
+        if self._folded == self._size or window.plain:
             return found
         plain = {index for index in found if index < self._folded}
         (again,) = self.sweep([window.folded_data])

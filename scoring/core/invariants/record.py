@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from scoring.core.invariants.folding import fold, fold_offsets
+from scoring.core.invariants.folding import fold, fold_offsets, folds_by_case
 
 HEAD_CHARS = 49_152
 TAIL_CHARS = 16_384
@@ -56,7 +56,7 @@ class Window:
     """A contiguous piece of a target's text, with the forms the checks share, made on first use."""
 
     __slots__ = (
-        *("_data", "_distinct", "_folded", "_folded_data", "_offsets", "_words"),
+        *("_data", "_distinct", "_folded_data", "_offsets", "_plain", "_words"),
         *("ascii", "start", "text"),
     )
 
@@ -65,7 +65,7 @@ class Window:
         self.text = text
         self.ascii = text.isascii()
         self._data: bytes | None = None
-        self._folded: str | None = None
+        self._plain: bool | None = True if self.ascii else None
         self._folded_data: bytes | None = None
         self._offsets: list[int] | None = None
         self._words: list[bytes] | None = None
@@ -79,22 +79,26 @@ class Window:
         return self._data
 
     @property
-    def folded(self) -> str:
-        if self._folded is None:
-            self._folded = fold(self.text)
-        return self._folded
+    def plain(self) -> bool:
+        """Whether `folded_data` differs from `data` in the case of ASCII letters only."""
+        if self._plain is None:
+            self._plain = folds_by_case(self.data)
+        return self._plain
 
     @property
     def folded_data(self) -> bytes:
+        """UTF-8 of the folded text."""
         if self._folded_data is None:
-            self._folded_data = self.folded.encode("utf-8", "replace")
+            self._folded_data = (
+                self.data.lower() if self.plain else fold(self.text).encode("utf-8", "replace")
+            )
         return self._folded_data
 
     @property
     def words(self) -> list[bytes]:
         """Folded words as UTF-8, ASCII punctuation taken as space."""
         if self._words is None:
-            source = self.data if self.ascii else self.folded_data
+            source = self.data if self.plain else self.folded_data
             self._words = source.translate(WORD_TABLE).split()
         return self._words
 

@@ -99,7 +99,7 @@ def _screen_predicate(predicate: lang.Predicate) -> Screen | None:
         case lang.Invisible():
             return _invisible(predicate)
         case lang.MixedScript(target=target):
-            return _false_where(target, lambda column: column.ascii)
+            return _false_where(target, lambda column: column.western)
         case lang.ScriptShare():
             return _script(predicate)
         case lang.Repetition():
@@ -155,8 +155,8 @@ def _one_class(predicate: lang.Regex) -> Screen:
 def _invisible(predicate: lang.Invisible) -> Screen:
     table = byte_table(CONTROL_BYTES)
     if "control" not in predicate.kinds:
-        return _false_where(predicate.target, lambda column: column.ascii)
-    return _false_where(predicate.target, lambda column: column.ascii & ~column.contains(table))
+        return _false_where(predicate.target, lambda column: column.western)
+    return _false_where(predicate.target, lambda column: column.western & ~column.contains(table))
 
 
 def _script(predicate: lang.ScriptShare) -> Screen | None:
@@ -167,7 +167,9 @@ def _script(predicate: lang.ScriptShare) -> Screen | None:
 
     def run(batch: Batch) -> Settled:
         column = batch.column(target)
-        return Settled(column.whole & column.ascii, np.zeros(len(batch), np.bool_))
+        # Too few letters hold as well, where the least number of them is not zero.
+        known = column.western if predicate.min_letters > 0 else column.ascii
+        return Settled(column.whole & known, np.zeros(len(batch), np.bool_))
 
     return run
 

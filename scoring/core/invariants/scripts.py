@@ -12,6 +12,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
+from scoring.core.invariants.folding import is_western
 from scoring.core.invariants.vocabulary import SCRIPTS
 
 _BLOCKS: dict[str, tuple[tuple[int, int], ...]] = {
@@ -115,18 +116,9 @@ def script_share(text: str, scripts: tuple[str, ...]) -> tuple[float, int]:
 _ASCII_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-def _is_western(text: str) -> bool:
-    """Whether Windows-1252 has all characters: its letters are Latin, its marks those of prose."""
-    try:
-        text.encode("cp1252")
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def mixed_script_words(text: str, limit: int) -> list[tuple[int, int]]:
     """The first `limit` words that join Latin letters with Greek or Cyrillic ones, as offsets."""
-    if text.isascii() or _is_western(text):
+    if is_western(text):
         return []
     found: list[tuple[int, int]] = []
     position = 0

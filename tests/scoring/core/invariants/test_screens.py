@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from scoring.core.invariants.columns import MAX_CHARS, MAX_RECORDS, Batch
 from scoring.core.invariants.engine import InvariantSet
+from scoring.core.invariants.folding import fold, folds_by_case, is_western
 from scoring.core.invariants.packs import load_starter
 from scoring.core.invariants.parse import parse_condition, parse_invariant
 from scoring.core.invariants.record import RecordView
 from scoring.core.invariants.screens import screen_condition
+from scoring.core.invariants.scripts import script_share
 
 STARTER = InvariantSet.compile(load_starter())
 ROOT = Path(__file__).resolve().parents[4]
@@ -63,6 +65,7 @@ TREES = st.recursive(
 WORDS = st.sampled_from(
     [
         *("a", "b", "A", "Ａ", "c1", "internationally", "international", "naïve", "NAÏVE"),
+        *("’s", "—", "é", "É", "ß", "µ", "ˆ", "e\u0301", "한", "ᄒ", "ᅡ", "don’t"),
         *("\ufdfa", "паypal", "α", "\u200b", "x\u00ady", "\x07", "…", "\ud800", "7"),
     ]
 )
@@ -118,6 +121,32 @@ def test_batch_is_evaluate_of_each_on_real_records():
     found = STARTER.evaluate_batch(records)
     assert found == [STARTER.evaluate(record) for record in records]
     assert any(found)
+
+
+@given(TEXTS | st.text(max_size=20))
+@settings(max_examples=500, deadline=None)
+def test_folding_by_case_is_folding(text):
+    data = text.encode("utf-8", "replace")
+    if folds_by_case(data):
+        assert data.lower() == fold(text).encode("utf-8", "replace")
+
+
+def test_prose_folds_by_case_and_is_western():
+    for text in ("It’s “fine” — really.", "naïve café", "plain"):
+        assert folds_by_case(text.encode())
+        assert is_western(text)
+    for text in ("É", "ß", "e\u0301", "½", "ｆ", "so\u00adft"):
+        assert not folds_by_case(text.encode())
+
+
+def test_western_letters_are_latin_and_visible():
+    for code in range(0x250):
+        char = chr(code)
+        if is_western(char) and char.isalpha():
+            assert script_share(char, ("latin",)) == (1.0, 1)
+    assert not is_western("so\u00adft")
+    assert not is_western("\u200b")
+    assert not is_western("\x85")
 
 
 SETTLED = [
