@@ -5,7 +5,6 @@ splits, and PyOD's detectors in the same run where the package is installed.
 """
 
 import sys
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ def report(sets: list[DataSet], n_seeds: int) -> dict[str, Any]:
         runs = run(sets, fits, n_seeds, contaminated=regime == "contaminated")
         out[regime] = runs
         print(f"\n## {regime} baseline: ROC-AUC / AP / TPR at 1 % FPR, mean of {n_seeds} splits\n")
-        print(table(["set", *fits], [*set_rows(sets, runs), *mean_rows(runs)]))
+        print(table(["set", *fits], [*set_rows(sets, runs), *mean_rows(sets, runs)]))
         print(f"\n## {regime} baseline: the full ensemble less its members\n")
         print(table(["set", *(f"{figure}, best member" for figure in FIGURES)], gap_rows(runs)))
     out["false alarms"] = alarms = alarm_runs(sets, n_seeds)
@@ -61,7 +60,8 @@ def report(sets: list[DataSet], n_seeds: int) -> dict[str, Any]:
 
 
 def run(sets: list[DataSet], fits: dict[str, Any], n_seeds: int, *, contaminated: bool) -> Runs:
-    runs: Runs = defaultdict(dict)
+    # In the order of the header, whichever set a detector fits first.
+    runs: Runs = {label: {} for label in fits}
     for name, x, anomalous in tqdm(sets, file=sys.stderr):
         for label, fit in fits.items():
             found = []
@@ -90,9 +90,9 @@ def set_rows(sets: list[DataSet], runs: Runs) -> list[list[str]]:
     return rows
 
 
-def mean_rows(runs: Runs) -> list[list[str]]:
+def mean_rows(sets: list[DataSet], runs: Runs) -> list[list[str]]:
     """Means over sets; ± is the standard deviation of that mean from split to split."""
-    every = max((list(of_set) for of_set in runs.values()), key=len)
+    every = [name for name, _, _ in sets]
     rows = []
     for title, names in (("all sets", every), ("sets the ensemble fits", list(runs[ENSEMBLE]))):
         cells = []
