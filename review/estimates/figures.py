@@ -1,0 +1,202 @@
+"""A figure with everything that stands beside it: uniform sampling, reviewer error, every look."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from review.estimates import reviewers, windows
+from review.estimates.ask import Ask
+from review.estimates.windows import Material
+from scoring.core.estimation.corrected import CORRECTABLE, error_corrected
+from scoring.core.estimation.estimate import Estimate
+from scoring.core.estimation.rates import estimate_rate
+from scoring.core.estimation.rounds import DOMAINS, FLAGGED, Window
+from scoring.core.estimation.sequences import floor_tuning_variance, running_total_radius
+from scoring.core.estimation.totals import sum_totals, window_total
+from scoring.core.estimation.uniform_comparison import rate_base, uniform_at_equal_budget
+
+LEVEL = 0.95
+_SEED = 20_260_101  # of the draws behind the corrected figure: the same data, the same figure
+
+_ONLY_SHARES = "Limits for every look exist for prevalence and precision."
+_NO_FLOOR = "The first round had no floor, so nothing bounds its weights."
+_NOTHING_REVIEWED = "No round over these records is finished far enough yet."
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A second figure beside the first; without a value there is a reason."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    method: str
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One estimate, ready to be told.
+
+    Attributes:
+        uniform: what as many verdicts on uniformly drawn records would say.
+        corrected: the rate of true violations, where the reviewers' errors are known.
+        continuous: limits that hold at every look taken after a finished round.
+    """
+
+    ask: Ask
+    estimate: Estimate
+    uniform: Estimate
+    corrected: Beside
+    continuous: Beside
+    n_unresolved: int
+    material: Material
+
+
+def figure(ask: Ask) -> Figure:
+    """Estimate what is asked for.
+
+    Raises:
+        InvalidInput: answers under versions that cannot be compared, or a domain too fine to count.
+    """
+    material = windows.gather(ask)
+    return of_material(ask, material, reviewers.pooled(ask))
+
+
+def of_material(ask: Ask, material: Material, pooled: reviewers.Pooled) -> Figure:
+    """The figure that the windows give."""
+    found = estimate_rate(material.windows, ask.metric, level=LEVEL)
+    if not material.rounds and material.excluded and found.value is None:
+        found = replace(found, reason=_NOTHING_REVIEWED)
+    if found.value is not None:
+        found = replace(found, assumptions=(*found.assumptions, *_said(ask, material)))
+    return Figure(
+        ask=ask,
+        estimate=found,
+        uniform=uniform_at_equal_budget(found, base=rate_base(material.windows, ask.metric)),
+        corrected=_corrected(found, material, pooled),
+        continuous=_continuous(ask, material.windows),
+        n_unresolved=sum(int(one.unresolved.sum()) for w in material.windows for one in w.rounds),
+        material=material,
+    )
+
+
+def _said(ask: Ask, material: Material) -> list[str]:
+    """What this estimate rests on beyond its arithmetic."""
+    said = [
+        "Only finished prefixes of rounds count, and where a prefix ends had nothing to do with "
+        "the answers.",
+        "No model's prediction enters: the totals are sums of answers over their probabilities.",
+    ]
+    rules = ", ".join(f"{n} by {rule}" for rule, n in sorted(material.rules.items()))
+    if rules:
+        said.append(f"How the answers were reached: {rules}.")
+    if ask.metric != "prevalence":
+        by = f"scorer version {ask.scorers}" if ask.scorers else "the scorer in use at ingest"
+        said.append(f"Flagged means {ask.at} or higher, by {by}.")
+    said += [f"Not spoken of: {n:,} records, {why}." for why, n in material.excluded.items()]
+    return said
+
+
+def _corrected(found: Estimate, material: Material, pooled: reviewers.Pooled) -> Beside:
+    if found.metric not in CORRECTABLE:
+        why = f"Only {' and '.join(CORRECTABLE)} can be corrected."
+        return Beside(None, None, None, pooled.method, why)
+    if pooled.accuracy is None:
+        return Beside(None, None, None, pooled.method, pooled.reason)
+    if not reviewers.describes(material.rules):
+        return Beside(None, None, None, pooled.method, reviewers.NOT_SINGLE)
+    told = error_corrected(found, pooled.accuracy, rng=np.random.default_rng(_SEED))
+    method = f"{told.method}, {pooled.method}"
+    return Beside(told.value, told.low, told.high, method, told.reason)
+
+
+def _continuous(ask: Ask, made: Sequence[Window]) -> Beside:
+    """Limits of the running share over all windows so far, whenever somebody looks."""
+    method = "asymptotic-running-total-v1"
+
+    def null(why: str) -> Beside:
+        return Beside(None, None, None, method, why)
+
+    if ask.metric not in ("prevalence", "precision"):
+        return null(_ONLY_SHARES)
+    if not made or any(sum(w.domain_sizes) and not w.rounds for w in made):
+        return null(_NOTHING_REVIEWED)
+    domains = (FLAGGED,) if ask.metric == "precision" else DOMAINS
+    size = sum(w.domain_sizes[domain] for w in made for domain in domains)
+    hazard = next((max(one.floor_hazards) for w in made for one in w.rounds), 0.0)
+    if not hazard or not size:
+        return null(_NO_FLOOR if size else "There are no such records.")
+    tuning = floor_tuning_variance(-math.expm1(-hazard))
+    limits = [_running(made, domains, fill, tuning) for fill in (0.0, 1.0)]
+    value = sum(sum(pair) for pair in limits) / 4.0
+    low, high = (min(pair[0] for pair in limits), max(pair[1] for pair in limits))
+    return Beside(value / size, low / size, high / size, method)
+
+
+def _running(
+    made: Sequence[Window], domains: Sequence[int], fill: float, tuning: float
+) -> tuple[float, float]:
+    """Limits of the total over all windows when unanswered cases count as `fill`."""
+    parts = [
+        sum_totals(window_total(w.filled((fill, fill)), domain) for domain in domains) for w in made
+    ]
+    everything = sum_totals(parts)
+    variances = np.array([part.variance for part in parts])
+    radius = float(running_total_radius(variances, tuning_variance=tuning, level=LEVEL)[-1])
+    return (
+        max(everything.value - radius, everything.least),
+        min(everything.value + radius, everything.most),
+    )
+
+
+def as_answer(told: Figure) -> dict[str, Any]:
+    """The figure as the API tells it."""
+    ask, found = told.ask, told.estimate
+    return {
+        "queue": ask.queue.slug,
+        "question": str(ask.asked) or None,
+        "metric": found.metric,
+        "at": str(ask.at),
+        "value": found.value,
+        "low": found.low,
+        "high": found.high,
+        "level": found.level,
+        "n_verdicts": found.n_verdicts,
+        "n_records": found.n_records,
+        "effective_sample_size": finite(found.effective_sample_size, found.n_records),
+        "method": found.method,
+        "assumptions": list(found.assumptions),
+        "reason": found.reason,
+        "is_weak": found.is_weak,
+        "effective_positives": finite(found.effective_positives, found.n_records),
+        "design_low": found.design_low,
+        "design_high": found.design_high,
+        "uniform": {
+            "low": told.uniform.low,
+            "high": told.uniform.high,
+            "effective_sample_size": told.uniform.effective_sample_size,
+            "method": told.uniform.method,
+        },
+        "corrected": _beside(told.corrected),
+        "continuous": _beside(told.continuous),
+        "unresolved": told.n_unresolved,
+        "excluded": _listed(told.material.excluded),
+    }
+
+
+def finite(size: float | None, n_records: int) -> float | None:
+    """A size as JSON can hold it: what is known exactly is as good as all records."""
+    return float(n_records) if size == math.inf else size
+
+
+def _beside(one: Beside) -> dict[str, Any]:
+    names = ("value", "low", "high", "method", "reason")
+    return {name: getattr(one, name) for name in names}
+
+
+def _listed(excluded: Mapping[str, int]) -> list[dict[str, Any]]:
+    return [{"records": n, "reason": why} for why, n in excluded.items()]
