@@ -77,11 +77,15 @@ class Labels:
         return bool(violation_of([question], answers))
 
 
-def read_forms(snapshot: Rows, queue: ReviewQueue, question: str) -> dict[int, Form]:
-    """The rubric versions under which verdicts of a queue were given, by id."""
-    used = RubricVersion.objects.filter(
+def versions_used(queue: ReviewQueue) -> QuerySet[RubricVersion]:
+    """The rubric versions under which verdicts of a queue were given."""
+    return RubricVersion.objects.filter(
         pk__in=Verdict.objects.filter(case__queue=queue).values("rubric_version")
     )
+
+
+def read_forms(snapshot: Rows, used: QuerySet[RubricVersion], question: str) -> dict[int, Form]:
+    """Rubric versions by id, as labels see them."""
     names = (
         "id",
         "number",

@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from oversight.lib import errors
 from review.datasets import labels
-from review.models import Question, ReviewQueue
+from review.models import Question, RubricVersion
 from review.violations import possible_answers, violation_of
 
 
@@ -75,9 +75,7 @@ class _Live:
         yield from found.values(*names)
 
 
-def read(
-    queue: ReviewQueue, asked: Asked, used: Iterable[int], rubric_version: int | None
-) -> Reading:
+def read(asked: Asked, used: Iterable[int], rubric_version: int | None) -> Reading:
     """How to read the answers of the rubric versions in use.
 
     Args:
@@ -87,10 +85,11 @@ def read(
     Raises:
         InvalidInput: the versions are not comparable; the message names the clauses.
     """
-    forms = labels.read_forms(_Live(), queue, asked.key)
+    versions = set(used)
+    forms = labels.read_forms(_Live(), RubricVersion.objects.filter(pk__in=versions), asked.key)
     wanted = [
         version
-        for version in set(used)
+        for version in versions
         if rubric_version is None or forms[version].number == rubric_version
     ]
     settled = labels.settle(

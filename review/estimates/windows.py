@@ -58,7 +58,7 @@ def gather(ask: Ask) -> Material:
     cells = _cells(drawn.finished(inside, ask.domain))
     covered, excluded = _cover(sizes, cells, inside)
     used = {version for finished in covered.values() for version in _versions(finished)}
-    reading = answers.read(ask.queue, ask.asked, used, ask.rubric_version)
+    reading = answers.read(ask.asked, used, ask.rubric_version)
     for cell, finished in list(covered.items()):
         if not any(reading.asks(version) for version in _versions(finished)):
             excluded[OTHER_QUESTIONS] += sizes[cell].n
