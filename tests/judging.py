@@ -22,7 +22,7 @@ def answers_for(case, is_violation):
     return told
 
 
-def judge(api, queue, n=None, note=""):
+def judge(api, queue, n=None, note="", seconds=None):
     """Answer the next `n` cases, or all; every third record violates. Returns the verdicts."""
     given = []
     while n is None or len(given) < n:
@@ -35,6 +35,7 @@ def judge(api, queue, n=None, note=""):
             "claim_token": got["claim"]["token"],
             "answers": answers_for(got["case"], number % 3 == 0),
             "note": note,
+            "seconds": seconds,
         }
         verdict = api.post(f"cases/{got['case']['id']}/verdicts", body)
         assert verdict.status_code == 201, verdict.content

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from review.estimates import reviewers, windows
+from review.estimates import reviewers
 from review.estimates.ask import Ask
-from review.estimates.windows import Material
+from review.estimates.windows import Material, gather
 from scoring.core.estimation.corrected import CORRECTABLE, error_corrected
-from scoring.core.estimation.estimate import Estimate
+from scoring.core.estimation.estimate import Estimate, Metric
 from scoring.core.estimation.rates import estimate_rate
 from scoring.core.estimation.rounds import DOMAINS, FLAGGED, Window
 from scoring.core.estimation.sequences import floor_tuning_variance, running_total_radius
@@ -53,7 +53,7 @@ class Figure:
     corrected: Beside
     continuous: Beside
     n_unresolved: int
-    material: Material
+    excluded: Mapping[str, int]
 
 
 def figure(ask: Ask) -> Figure:
@@ -62,38 +62,50 @@ def figure(ask: Ask) -> Figure:
     Raises:
         InvalidInput: answers under versions that cannot be compared, or a domain too fine to count.
     """
-    material = windows.gather(ask)
-    return of_material(ask, material, reviewers.pooled(ask))
+    return figures(ask, [ask.metric])[0]
 
 
-def of_material(ask: Ask, material: Material, pooled: reviewers.Pooled) -> Figure:
-    """The figure that the windows give."""
-    found = estimate_rate(material.windows, ask.metric, level=LEVEL)
-    if not material.rounds and material.excluded and found.value is None:
+def figures(ask: Ask, metrics: Sequence[Metric]) -> list[Figure]:
+    """Several metrics over the same records, read once.
+
+    Raises:
+        InvalidInput: as `figure`.
+    """
+    material = gather(ask)
+    made, pooled = material.windows(), reviewers.pooled(ask)
+    return [_figure(replace(ask, metric=metric), material, made, pooled) for metric in metrics]
+
+
+def _figure(
+    ask: Ask, material: Material, made: Sequence[Window], pooled: reviewers.Pooled
+) -> Figure:
+    found = estimate_rate(made, ask.metric, level=LEVEL)
+    if not material.covered and material.excluded and found.value is None:
         found = replace(found, reason=_NOTHING_REVIEWED)
+    rules = material.rules()
     if found.value is not None:
-        found = replace(found, assumptions=(*found.assumptions, *_said(ask, material)))
+        found = replace(found, assumptions=(*found.assumptions, *_said(ask, material, rules)))
     return Figure(
         ask=ask,
         estimate=found,
-        uniform=uniform_at_equal_budget(found, base=rate_base(material.windows, ask.metric)),
-        corrected=_corrected(found, material, pooled),
-        continuous=_continuous(ask, material.windows),
-        n_unresolved=sum(int(one.unresolved.sum()) for w in material.windows for one in w.rounds),
-        material=material,
+        uniform=uniform_at_equal_budget(found, base=rate_base(made, ask.metric)),
+        corrected=_corrected(found, rules, pooled),
+        continuous=_continuous(ask, made),
+        n_unresolved=sum(int(one.unresolved.sum()) for w in made for one in w.rounds),
+        excluded=material.excluded,
     )
 
 
-def _said(ask: Ask, material: Material) -> list[str]:
+def _said(ask: Ask, material: Material, rules: Mapping[str, int]) -> list[str]:
     """What this estimate rests on beyond its arithmetic."""
     said = [
         "Only finished prefixes of rounds count, and where a prefix ends had nothing to do with "
         "the answers.",
         "No model's prediction enters: the totals are sums of answers over their probabilities.",
     ]
-    rules = ", ".join(f"{n} by {rule}" for rule, n in sorted(material.rules.items()))
-    if rules:
-        said.append(f"How the answers were reached: {rules}.")
+    reached = ", ".join(f"{n} by {rule}" for rule, n in sorted(rules.items()))
+    if reached:
+        said.append(f"How the answers were reached: {reached}.")
     if ask.metric != "prevalence":
         by = f"scorer version {ask.scorers}" if ask.scorers else "the scorer in use at ingest"
         said.append(f"Flagged means {ask.at} or higher, by {by}.")
@@ -101,13 +113,13 @@ def _said(ask: Ask, material: Material) -> list[str]:
     return said
 
 
-def _corrected(found: Estimate, material: Material, pooled: reviewers.Pooled) -> Beside:
+def _corrected(found: Estimate, rules: Mapping[str, int], pooled: reviewers.Pooled) -> Beside:
     if found.metric not in CORRECTABLE:
         why = f"Only {' and '.join(CORRECTABLE)} can be corrected."
         return Beside(None, None, None, pooled.method, why)
     if pooled.accuracy is None:
         return Beside(None, None, None, pooled.method, pooled.reason)
-    if not reviewers.describes(material.rules):
+    if not reviewers.describes(rules):
         return Beside(None, None, None, pooled.method, reviewers.NOT_SINGLE)
     told = error_corrected(found, pooled.accuracy, rng=np.random.default_rng(_SEED))
     method = f"{told.method}, {pooled.method}"
@@ -184,7 +196,7 @@ def as_answer(told: Figure) -> dict[str, Any]:
         "corrected": _beside(told.corrected),
         "continuous": _beside(told.continuous),
         "unresolved": told.n_unresolved,
-        "excluded": _listed(told.material.excluded),
+        "excluded": _listed(told.excluded),
     }
 
 

@@ -6,7 +6,7 @@ out of it and said: an interval over it would speak of nothing.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -29,21 +29,75 @@ WAITING = "their round is not finished far enough"
 OTHER_QUESTIONS = "their reviewers were not asked this"
 
 
+Covered = Mapping[Cell, Sequence[FinishedRound]]
+
+
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What a figure is computed from.
+    """What figures are computed from.
 
     Attributes:
-        windows: one per stratum of each window, in the order they were drawn; certain ones apart.
-        rounds: the finished rounds behind them, cell by cell.
+        covered: the finished rounds of each cell that figures speak of, in the order of drawing.
+        sizes: records of the domain in each cell.
+        reading: how answers read as yes or no.
+        sure: records taken with certainty, apart from chance.
         excluded: records of the domain outside the population, by reason.
-        rules: how many of the domain's answers rest on a single verdict, a majority, …
     """
 
-    windows: tuple[Window, ...]
-    rounds: tuple[tuple[FinishedRound, ...], ...]
+    ask: Ask
+    covered: Covered
+    sizes: Mapping[Cell, Size]
+    reading: answers.Reading
+    sure: certain.Certain
     excluded: Mapping[str, int]
-    rules: Mapping[str, int]
+
+    def windows(self, covered: Covered | None = None) -> list[Window]:
+        """One window per cell, and one for what is certain.
+
+        Args:
+            covered: cells as they were at an earlier time; all that is finished where None.
+        """
+        cells = self.covered if covered is None else covered
+        found = [self._window(cell, finished) for cell, finished in cells.items()]
+        return found if self.sure.window is None else [*found, self.sure.window]
+
+    def rules(self) -> Counter[str]:
+        """How the answers of the domain were reached: by a single verdict, a majority, …"""
+        return Counter(
+            row.resolution["rule"]
+            for finished in self.covered.values()
+            for one in finished
+            for row in one.rows
+            if row.resolution is not None and self.ask.domain.holds(row.seen)
+        )
+
+    def _window(self, cell: Cell, finished: Sequence[FinishedRound]) -> Window:
+        rounds = tuple(self._round(one, self.sure.records_in(cell)) for one in finished)
+        # Never less than was drawn: a withdrawal between draw and a later count takes one away.
+        unflagged, flagged = (
+            max(
+                counted - self.sure.n_in(cell, domain),
+                sum(int((one.domain == domain).sum()) for one in rounds),
+            )
+            for domain, counted in zip(DOMAINS, self.sizes[cell].by_domain, strict=True)
+        )
+        n_records = max(finished[0].made.n_candidates, unflagged + flagged)
+        return Window(n_records, (unflagged, flagged), rounds)
+
+    def _round(self, one: FinishedRound, elsewhere: Collection[UUID]) -> Round:
+        hits, hazard = one.floor_testimony()
+        return make_round(
+            [self.reading.of(row.resolution) for row in one.rows],
+            one.inclusion_probabilities(),
+            domain=[
+                OUTSIDE
+                if row.record_id in elsewhere
+                else place(row.seen, self.ask.domain, self.ask.at)
+                for row in one.rows
+            ],
+            floor_draws=hits,
+            floor_hazards=(hazard, hazard),
+        )
 
 
 def gather(ask: Ask) -> Material:
@@ -55,8 +109,8 @@ def gather(ask: Ask) -> Material:
     rounds = drawn.rounds_of(ask.queue)
     sizes = populations.sizes(ask.queue, rounds, ask.domain, ask.at)
     inside = [made for made in rounds if (made.window_id, made.stratum) in sizes]
-    cells = _cells(drawn.finished(inside, ask.domain))
-    covered, excluded = _cover(sizes, cells, inside)
+    covered = far_enough(_cells(drawn.finished(inside, ask.domain)))
+    excluded = _left_out(sizes, covered, inside)
     used = {version for finished in covered.values() for version in _versions(finished)}
     reading = answers.read(ask.asked, used, ask.rubric_version)
     for cell, finished in list(covered.items()):
@@ -64,15 +118,13 @@ def gather(ask: Ask) -> Material:
             excluded[OTHER_QUESTIONS] += sizes[cell].n
             del covered[cell]
     sure = certain.escalated(ask, {cell: own[0].made for cell, own in covered.items()}, reading)
-    windows = [
-        _window(ask, cell, sizes[cell], finished, reading, sure)
-        for cell, finished in covered.items()
-    ]
     return Material(
-        windows=tuple(windows if sure.window is None else [*windows, sure.window]),
-        rounds=tuple(tuple(finished) for finished in covered.values()),
+        ask=ask,
+        covered=covered,
+        sizes=sizes,
+        reading=reading,
+        sure=sure,
         excluded={reason: n for reason, n in excluded.items() if n},
-        rules=_rules(ask, covered.values()),
     )
 
 
@@ -84,19 +136,19 @@ def _cells(finished: Sequence[FinishedRound]) -> dict[Cell, list[FinishedRound]]
     return cells
 
 
-def _cover(
-    sizes: Mapping[Cell, Size],
-    cells: Mapping[Cell, list[FinishedRound]],
-    rounds: Sequence[SamplingRound],
-) -> tuple[dict[Cell, list[FinishedRound]], Counter[str]]:
-    """The cells that are reviewed far enough, and how many records are outside for which reason."""
+def far_enough(cells: Covered) -> dict[Cell, Sequence[FinishedRound]]:
+    """The cells that are reviewed so far that figures speak of them."""
     far = {cell for cell, finished in cells.items() if _is_far(finished)}
-    strata_far = {stratum for _, stratum in far}
-    covered = {
-        cell: finished
-        for cell, finished in cells.items()
-        if cell in far or cell[1] not in strata_far
+    strata = {stratum for _, stratum in far}
+    return {
+        cell: finished for cell, finished in cells.items() if cell in far or cell[1] not in strata
     }
+
+
+def _left_out(
+    sizes: Mapping[Cell, Size], covered: Covered, rounds: Sequence[SamplingRound]
+) -> Counter[str]:
+    """How many records are outside the covered cells, by reason."""
     has_round = {(made.window_id, made.stratum) for made in rounds}
     excluded = Counter[str]()
     for cell, size in sizes.items():
@@ -106,7 +158,7 @@ def _cover(
             excluded[NO_CONSENT] += size.n
         else:
             excluded[WAITING if cell in has_round else NOT_DRAWN] += size.n
-    return covered, excluded
+    return excluded
 
 
 def _is_far(finished: Sequence[FinishedRound]) -> bool:
@@ -122,50 +174,3 @@ def _versions(finished: Sequence[FinishedRound]) -> set[int]:
         for row in one.rows
         if row.resolution is not None
     }
-
-
-def _window(
-    ask: Ask,
-    cell: Cell,
-    size: Size,
-    finished: Sequence[FinishedRound],
-    reading: answers.Reading,
-    sure: certain.Certain,
-) -> Window:
-    rounds = tuple(_round(ask, one, reading, sure.records_in(cell)) for one in finished)
-    # Never less than was drawn: a withdrawal between the draw and a later count takes one away.
-    unflagged, flagged = (
-        max(
-            counted - sure.n_in(cell, domain),
-            sum(int((one.domain == domain).sum()) for one in rounds),
-        )
-        for domain, counted in zip(DOMAINS, size.by_domain, strict=True)
-    )
-    n_records = max(finished[0].made.n_candidates, unflagged + flagged)
-    return Window(n_records, (unflagged, flagged), rounds)
-
-
-def _round(
-    ask: Ask, one: FinishedRound, reading: answers.Reading, elsewhere: Collection[UUID]
-) -> Round:
-    hits, hazard = one.floor_testimony()
-    return make_round(
-        [reading.of(row.resolution) for row in one.rows],
-        one.inclusion_probabilities(),
-        domain=[
-            OUTSIDE if row.record_id in elsewhere else place(row.seen, ask.domain, ask.at)
-            for row in one.rows
-        ],
-        floor_draws=hits,
-        floor_hazards=(hazard, hazard),
-    )
-
-
-def _rules(ask: Ask, cells: Iterable[Sequence[FinishedRound]]) -> Counter[str]:
-    return Counter(
-        row.resolution["rule"]
-        for finished in cells
-        for one in finished
-        for row in one.rows
-        if row.resolution is not None and ask.domain.holds(row.seen)
-    )
