@@ -41,6 +41,19 @@ class BesideSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(allow_null=True)
 
 
+class AccuracySerializer(serializers.Serializer[Any]):
+    value = serializers.FloatField()
+    low = serializers.FloatField()
+    high = serializers.FloatField()
+
+
+class CorrectedSerializer(BesideSerializer):
+    """Of the rate of first answers, by the accuracy of a single one."""
+
+    sensitivity = AccuracySerializer(allow_null=True)
+    specificity = AccuracySerializer(allow_null=True)
+
+
 class UniformSerializer(serializers.Serializer[Any]):
     low = serializers.FloatField(allow_null=True)
     high = serializers.FloatField(allow_null=True)
@@ -73,7 +86,7 @@ class EstimateSerializer(serializers.Serializer[Any]):
     design_low = serializers.FloatField(allow_null=True)
     design_high = serializers.FloatField(allow_null=True)
     uniform = UniformSerializer(help_text="As many verdicts on uniformly drawn records.")
-    corrected = BesideSerializer(help_text="For the reviewers' errors.")
+    corrected = CorrectedSerializer(help_text="For the reviewers' errors.")
     continuous = BesideSerializer(help_text="Limits that hold at every look.")
     unresolved = serializers.IntegerField()
     excluded = ExcludedSerializer(many=True)

@@ -38,6 +38,7 @@ class Drawn:
     round_id: int
     position: int
     record_id: UUID
+    case_id: UUID
     gain: float
     key: float
     exponential: float
@@ -151,23 +152,24 @@ def _drawn(round_ids: list[int], domain: Domain) -> Iterator[Drawn]:
         .order_by("round_id", "position")
         .values_list(
             *("round_id", "position", "record_id", "gain", "key", "exponential"),
-            *("inclusion_probability", "case__state", "seconds", "resolution"),
+            *("case__pk", "inclusion_probability", "case__state", "seconds", "resolution"),
             *("model", "scorer", "case__evidence__occurred_at", "segment"),
             *("case__evidence__tier", "case__evidence__score"),
         )
     )
     for row in cast("Iterable[Any]", rows.iterator()):
-        round_id, position, record_id, gain, key, exponential, probability, state, *rest = row
+        round_id, position, record_id, gain, key, exponential, case_id, *rest = row
         yield Drawn(
             round_id=round_id,
             position=position,
             record_id=record_id,
+            case_id=case_id,
             gain=gain,
             key=math.inf if key is None else key,  # a floor hit, whose key is +∞
             exponential=exponential,
-            inclusion_probability=probability,
-            is_resolved=state == Case.State.RESOLVED,
-            seconds=rest[0],
-            resolution=rest[1],
-            seen=Seen(*rest[2:]),
+            inclusion_probability=rest[0],
+            is_resolved=rest[1] == Case.State.RESOLVED,
+            seconds=rest[2],
+            resolution=rest[3],
+            seen=Seen(*rest[4:]),
         )

@@ -10,6 +10,7 @@ import numpy as np
 from review.estimates import reviewers
 from review.estimates.ask import Ask
 from review.estimates.windows import Material, gather
+from scoring.core.agreement.gold import GoldAccuracy
 from scoring.core.estimation.corrected import CORRECTABLE, error_corrected
 from scoring.core.estimation.estimate import Estimate, Metric
 from scoring.core.estimation.rates import estimate_rate
@@ -19,6 +20,7 @@ from scoring.core.estimation.totals import sum_totals, window_total
 from scoring.core.estimation.uniform_comparison import rate_base, uniform_at_equal_budget
 
 LEVEL = 0.95
+CONTINUOUS = "asymptotic-running-total-v1"
 _SEED = 20_260_101  # of the draws behind the corrected figure: the same data, the same figure
 
 _ONLY_SHARES = "Limits for every look exist for prevalence and precision."
@@ -28,13 +30,17 @@ _NOTHING_REVIEWED = "No round over these records is finished far enough yet."
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """A second figure beside the first; without a value there is a reason."""
+    """A second figure beside the first; without a value there is a reason.
+
+    `accuracy` is that of a single answer, where it was corrected for.
+    """
 
     value: float | None
     low: float | None
     high: float | None
     method: str
     reason: str | None = None
+    accuracy: GoldAccuracy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +78,7 @@ def figures(ask: Ask, metrics: Sequence[Metric]) -> list[Figure]:
         InvalidInput: as `figure`.
     """
     material = gather(ask)
-    made, pooled = material.windows(), reviewers.pooled(ask)
+    made, pooled = material.windows(), reviewers.pooled(material)
     return [_figure(replace(ask, metric=metric), material, made, pooled) for metric in metrics]
 
 
@@ -89,8 +95,8 @@ def _figure(
         ask=ask,
         estimate=found,
         uniform=uniform_at_equal_budget(found, base=rate_base(made, ask.metric)),
-        corrected=_corrected(found, rules, pooled),
-        continuous=_continuous(ask, made),
+        corrected=_corrected(ask, material, pooled),
+        continuous=_continuous(found, made),
         n_unresolved=sum(int(one.unresolved.sum()) for w in made for one in w.rounds),
         excluded=material.excluded,
     )
@@ -113,40 +119,41 @@ def _said(ask: Ask, material: Material, rules: Mapping[str, int]) -> list[str]:
     return said
 
 
-def _corrected(found: Estimate, rules: Mapping[str, int], pooled: reviewers.Pooled) -> Beside:
-    if found.metric not in CORRECTABLE:
+def _corrected(ask: Ask, material: Material, pooled: reviewers.Pooled) -> Beside:
+    """The rate of true violations behind the rate of first answers."""
+    if ask.metric not in CORRECTABLE:
         why = f"Only {' and '.join(CORRECTABLE)} can be corrected."
         return Beside(None, None, None, pooled.method, why)
     if pooled.accuracy is None:
         return Beside(None, None, None, pooled.method, pooled.reason)
-    if not reviewers.describes(rules):
-        return Beside(None, None, None, pooled.method, reviewers.NOT_SINGLE)
-    told = error_corrected(found, pooled.accuracy, rng=np.random.default_rng(_SEED))
+    first = estimate_rate(material.windows(instead=pooled.first), ask.metric, level=LEVEL)
+    told = error_corrected(first, pooled.accuracy, rng=np.random.default_rng(_SEED))
     method = f"{told.method}, {pooled.method}"
-    return Beside(told.value, told.low, told.high, method, told.reason)
+    return Beside(told.value, told.low, told.high, method, told.reason, pooled.accuracy)
 
 
-def _continuous(ask: Ask, made: Sequence[Window]) -> Beside:
-    """Limits of the running share over all windows so far, whenever somebody looks."""
-    method = "asymptotic-running-total-v1"
+def _continuous(found: Estimate, made: Sequence[Window]) -> Beside:
+    """Limits of the running share over all windows so far, whenever somebody looks.
+
+    Nowhere narrower than the figure's own: what the floor leaves open stays open.
+    """
 
     def null(why: str) -> Beside:
-        return Beside(None, None, None, method, why)
+        return Beside(None, None, None, CONTINUOUS, why)
 
-    if ask.metric not in ("prevalence", "precision"):
+    if found.metric not in ("prevalence", "precision"):
         return null(_ONLY_SHARES)
-    if not made or any(sum(w.domain_sizes) and not w.rounds for w in made):
-        return null(_NOTHING_REVIEWED)
-    domains = (FLAGGED,) if ask.metric == "precision" else DOMAINS
+    if found.value is None or found.low is None or found.high is None:
+        return null(found.reason or _NOTHING_REVIEWED)
+    domains = (FLAGGED,) if found.metric == "precision" else DOMAINS
     size = sum(w.domain_sizes[domain] for w in made for domain in domains)
     hazard = next((max(one.floor_hazards) for w in made for one in w.rounds), 0.0)
-    if not hazard or not size:
-        return null(_NO_FLOOR if size else "There are no such records.")
+    if not hazard:
+        return null(_NO_FLOOR)
     tuning = floor_tuning_variance(-math.expm1(-hazard))
     limits = [_running(made, domains, fill, tuning) for fill in (0.0, 1.0)]
-    value = sum(sum(pair) for pair in limits) / 4.0
     low, high = (min(pair[0] for pair in limits), max(pair[1] for pair in limits))
-    return Beside(value / size, low / size, high / size, method)
+    return Beside(found.value, min(low / size, found.low), max(high / size, found.high), CONTINUOUS)
 
 
 def _running(
@@ -193,7 +200,7 @@ def as_answer(told: Figure) -> dict[str, Any]:
             "effective_sample_size": told.uniform.effective_sample_size,
             "method": told.uniform.method,
         },
-        "corrected": _beside(told.corrected),
+        "corrected": {**_beside(told.corrected), **_errors(told.corrected.accuracy)},
         "continuous": _beside(told.continuous),
         "unresolved": told.n_unresolved,
         "excluded": _listed(told.excluded),
@@ -208,6 +215,18 @@ def finite(size: float | None, n_records: int) -> float | None:
 def _beside(one: Beside) -> dict[str, Any]:
     names = ("value", "low", "high", "method", "reason")
     return {name: getattr(one, name) for name in names}
+
+
+def _errors(accuracy: GoldAccuracy | None) -> dict[str, Any]:
+    """Sensitivity and specificity of a single answer, with their limits."""
+    if accuracy is None:
+        return {"sensitivity": None, "specificity": None}
+    told = {}
+    for name in ("sensitivity", "specificity"):
+        posterior = getattr(accuracy, name)
+        low, high = posterior.interval(level=LEVEL)
+        told[name] = {"value": posterior.mean, "low": low, "high": high}
+    return told
 
 
 def _listed(excluded: Mapping[str, int]) -> list[dict[str, Any]]:

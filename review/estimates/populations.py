@@ -64,6 +64,10 @@ def sizes(
             f"{finer[1]}; finer only up to {SCAN_LIMIT:,} records, and these are {n_records:,}",
             "too_fine",
         )
+    if _some_are_gone(queue, made):
+        raise errors.InvalidInput.at(
+            finer[0], f"{finer[1]}; the records themselves are partly deleted", "too_fine"
+        )
     return _scanned(queue, made, domain, at)
 
 
@@ -82,6 +86,17 @@ def _finer_than_counted(
         if many.exists():
             return "segment", "this segment has too many values to be counted by each"
     return None
+
+
+def _some_are_gone(queue: ReviewQueue, rounds: list[SamplingRound]) -> bool:
+    """Whether retention has deleted records of the rounds' windows since their draw."""
+    windows = {one.window_id for one in rounds}
+    batches = IngestBatch.objects.filter(window__in=windows)
+    stored = InferenceRecord.objects.filter(
+        project=queue.project_id, batch__in=list(batches.values_list("pk", flat=True))
+    )
+    received = batches.aggregate(n=Sum("n_records"))["n"] or 0
+    return stored.count() < received
 
 
 def _counted(queue: ReviewQueue, domain: Domain, at: Threshold) -> dict[Cell, Size]:

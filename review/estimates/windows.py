@@ -51,14 +51,17 @@ class Material:
     sure: certain.Certain
     excluded: Mapping[str, int]
 
-    def windows(self, covered: Covered | None = None) -> list[Window]:
+    def windows(
+        self, covered: Covered | None = None, instead: Mapping[UUID, float] | None = None
+    ) -> list[Window]:
         """One window per cell, and one for what is certain.
 
         Args:
             covered: cells as they were at an earlier time; all that is finished where None.
+            instead: labels, by case, that replace what the cases came to.
         """
         cells = self.covered if covered is None else covered
-        found = [self._window(cell, finished) for cell, finished in cells.items()]
+        found = [self._window(cell, done, instead or {}) for cell, done in cells.items()]
         return found if self.sure.window is None else [*found, self.sure.window]
 
     def rules(self) -> Counter[str]:
@@ -71,8 +74,10 @@ class Material:
             if row.resolution is not None and self.ask.domain.holds(row.seen)
         )
 
-    def _window(self, cell: Cell, finished: Sequence[FinishedRound]) -> Window:
-        rounds = tuple(self._round(one, self.sure.records_in(cell)) for one in finished)
+    def _window(
+        self, cell: Cell, finished: Sequence[FinishedRound], instead: Mapping[UUID, float]
+    ) -> Window:
+        rounds = tuple(self._round(one, self.sure.records_in(cell), instead) for one in finished)
         # Never less than was drawn: a withdrawal between draw and a later count takes one away.
         unflagged, flagged = (
             max(
@@ -84,10 +89,15 @@ class Material:
         n_records = max(finished[0].made.n_candidates, unflagged + flagged)
         return Window(n_records, (unflagged, flagged), rounds)
 
-    def _round(self, one: FinishedRound, elsewhere: Collection[UUID]) -> Round:
+    def _round(
+        self, one: FinishedRound, elsewhere: Collection[UUID], instead: Mapping[UUID, float]
+    ) -> Round:
         hits, hazard = one.floor_testimony()
         return make_round(
-            [self.reading.of(row.resolution) for row in one.rows],
+            [
+                instead[row.case_id] if row.case_id in instead else self.reading.of(row.resolution)
+                for row in one.rows
+            ],
             one.inclusion_probabilities(),
             domain=[
                 OUTSIDE

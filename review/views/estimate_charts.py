@@ -49,7 +49,7 @@ def intervals(told: Figure) -> tuple[list[Interval], float]:
     rows = [
         ("This figure", "own", found.value, found.low, found.high, found.reason),
         (
-            "Without the floor and unanswered cases",
+            "By the drawing alone, without the floor's doubt",
             "design",
             found.value,
             found.design_low,
