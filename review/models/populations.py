@@ -13,7 +13,7 @@ class PopulationCount(models.Model):
     """The records of one stratum of a window that share model, scorer, day and segment value.
 
     Rows with segment "" share out all records; the rows of each counted segment do so again among
-    the records that have it. A segment with too many values has one row per group with value None.
+    the records that have it. A segment with too many values has one empty row with value None.
     """
 
     queue = models.ForeignKey(ReviewQueue, on_delete=models.CASCADE, related_name="+")
