@@ -54,7 +54,7 @@ def sizes(
     made = list(rounds)
     if not made:
         return {}
-    finer = _finer_than_counted(queue, domain, at)
+    finer = _finer_than_counted(queue, made, domain, at)
     if finer is None:
         return _counted(queue, domain, at)
     n_records = sum(one.n_candidates for one in made)
@@ -72,9 +72,13 @@ def sizes(
 
 
 def _finer_than_counted(
-    queue: ReviewQueue, domain: Domain, at: Threshold
+    queue: ReviewQueue, rounds: list[SamplingRound], domain: Domain, at: Threshold
 ) -> tuple[str, str] | None:
     """The parameter that the counts cannot answer, and what they can."""
+    drawn = {one.window_id for one in rounds if one.n_candidates}
+    counted = PopulationCount.objects.filter(queue=queue, window__in=drawn)
+    if drawn - set(counted.values_list("window_id", flat=True).distinct()):
+        return "queue", "some of its windows were drawn before populations were counted"
     if not domain.is_in_days:
         return "until" if domain.until else "since", "times are counted by whole days of UTC"
     if not at.is_counted:
