@@ -1,7 +1,7 @@
 """Which records a figure speaks of, and which of them count as flagged. Pure: no database."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from django.db.models import Q
 from django.db.models.fields.json import KeyTextTransform
@@ -35,7 +35,7 @@ class Threshold:
     @property
     def is_counted(self) -> bool:
         """Whether populations are counted at this very threshold."""
-        return self.score is None or self.score * SCORE_STEPS == round(self.score * SCORE_STEPS)
+        return self.score is None or self.score == round(self.score * SCORE_STEPS) / SCORE_STEPS
 
     def flags(self, record: Seen) -> bool:
         """Whether a record is flagged."""
@@ -59,13 +59,12 @@ class Domain:
     since: datetime | None = None
     until: datetime | None = None
 
-    @property
-    def is_in_days(self) -> bool:
-        """Whether the times are whole days of UTC, by which populations are counted."""
-        return all(
-            moment is None or moment.astimezone(UTC).time() == datetime.min.time()
-            for moment in (self.since, self.until)
-        )
+    def within_a_day(self) -> str | None:
+        """The limit that is not a whole day of UTC, by which populations are counted."""
+        for name, moment in (("since", self.since), ("until", self.until)):
+            if moment is not None and moment.astimezone(UTC).time() != time.min:
+                return name
+        return None
 
     def holds(self, record: Seen) -> bool:
         """Whether a record belongs to the domain."""

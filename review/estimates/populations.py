@@ -79,8 +79,8 @@ def _finer_than_counted(
     counted = PopulationCount.objects.filter(queue=queue, window__in=drawn)
     if drawn - set(counted.values_list("window_id", flat=True).distinct()):
         return "queue", "some of its windows were drawn before populations were counted"
-    if not domain.is_in_days:
-        return "until" if domain.until else "since", "times are counted by whole days of UTC"
+    if (limit := domain.within_a_day()) is not None:
+        return limit, "times are counted by whole days of UTC"
     if not at.is_counted:
         return "at", f"scores are counted in steps of {1 / SCORE_STEPS}"
     if domain.segment is not None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from review.estimates import populations as sizes
+from review.estimates.domains import Threshold
 from review.models import PopulationCount, SamplingRound
 from review.services import rounds
 from scoring.core.estimation.rates import estimate_rate
@@ -233,3 +234,10 @@ def test_who_may_ask(project, other_project, queue):
     assert make_api(project).get("estimates?metric=prevalence").json()["errors"][0]["path"] == (
         "queue"
     )
+
+
+def test_every_counted_threshold_is_known_as_one():
+    """As a client writes it; some times 1000 fall short of a whole number as floats."""
+    steps = range(1001)
+    assert all(Threshold(score=float(f"{step / 1000:.3f}")).is_counted for step in steps)
+    assert not any(Threshold(score=step / 1000 + 0.0004).is_counted for step in steps)
