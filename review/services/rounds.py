@@ -16,7 +16,7 @@ from oversight.tenancy.actors import Actor
 from review import filters
 from review.models import ReviewQueue, SamplingRound, Selection
 from review.models.queues import Stratum
-from review.services import cases, draws
+from review.services import cases, draws, populations
 from scoring.core.sampling import Draw
 from scoring.models import Action, Window
 from scoring.selectors import candidates
@@ -36,6 +36,11 @@ def stratum_rule(stratum: str) -> Q:
         Stratum.EVALUATION: ~intervened & Q(held_out=True),
         Stratum.INTERVENED: intervened,
     }[Stratum(stratum)]
+
+
+def candidate_rule(queue: ReviewQueue, stratum: str) -> Q:
+    """Which records a queue's draw over a stratum may choose."""
+    return filters.to_q(queue.project, queue.filter) & stratum_rule(stratum)
 
 
 def ask_for_round(actor: Actor, *, queue: ReviewQueue, budget: int | None = None) -> Job:
@@ -89,6 +94,7 @@ def draw_window(
                 for stratum, size in budgets.items()
                 if (made := _draw_stratum(actor, queue, window, stratum, size)) is not None
             ]
+            populations.count(queue, window, {one: candidate_rule(queue, one) for one in Stratum})
     except IntegrityError:
         logger.info("round was drawn already", extra={"queue": queue.slug})
     else:
@@ -99,8 +105,7 @@ def draw_window(
 def _draw_stratum(
     actor: Actor, queue: ReviewQueue, window: Window, stratum: Stratum, budget: int
 ) -> SamplingRound | None:
-    rule = filters.to_q(queue.project, queue.filter) & stratum_rule(stratum)
-    found = candidates.of_window(window, rule)
+    found = candidates.of_window(window, candidate_rule(queue, stratum))
     if stratum is not Stratum.STREAM and not (len(found) and budget):
         return None  # the stream's round stands for the window, even when it is empty
     seed = secrets.token_bytes(SEED_BYTES)
