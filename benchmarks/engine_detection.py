@@ -1,20 +1,15 @@
-"""How well the detectors and the ensemble find anomalies, beside public packages.
+"""Detectors, ensemble and public packages on labelled anomalies: fits, splits and figures.
 
-Run: python -m benchmarks.engine_detection [--seeds N] [--json FILE]
-The sets are ADBench's. `clean` fits on half of the normal rows and tests on everything else;
-`contaminated` fits on half of all rows, anomalies among them. PyOD's detectors join where the
-package is installed. TPR is at 1 % false positives on the test normals. `held out` splits the
-anomalies in two kinds by k-means, teaches the contrast one kind and looks for the other.
+Run by `python -m benchmarks.engine --only detection`. The sets are ADBench's. A clean baseline is
+half of the normal rows, and everything else is tested; a contaminated one is half of all rows,
+anomalies among them. PyOD's detectors join where the package is installed. TPR is at 1 % false
+positives on the test normals. The failure held out is one of two kinds that k-means tells apart;
+the contrast is taught the other.
 """
 
-import argparse
 import importlib
 import importlib.util
-import json
 import os
-import sys
-import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,14 +19,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import average_precision_score, roc_auc_score
-from tqdm import tqdm
 
 from scoring.core.detectors import fitting
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
-from scoring.core.detectors.robust import mean_score, trimmed
 from scoring.core.scorers.contract import BaselineTooSmallError, RecordBatch
 from scoring.core.scorers.ensemble_fit import fit_ensemble
 from scoring.core.scorers.ensemble_v1 import EnsembleV1
@@ -43,16 +35,6 @@ Score = Callable[[Matrix], NDArray[np.float64]]
 Fit = Callable[[Matrix, np.random.Generator], Score]
 FIGURES = ("AUC", "AP", "TPR")
 N_LABELS = 40
-
-
-def mix(x: Matrix, rng: np.random.Generator) -> Score:
-    """Mean squashed score of the full profile's unsupervised detectors."""
-    detectors = [
-        Mahalanobis.fit(x),
-        fitting.fit_isolation_forest(x, rng=rng),
-        NearestNeighbours.fit(x, rng=rng),
-    ]
-    return mean_score(detectors, x)
 
 
 def ensemble(profile: str) -> Fit:
@@ -75,8 +57,6 @@ OURS: dict[str, Fit] = {
     "knn": lambda x, rng: NearestNeighbours.fit(x, rng=rng).score,
     "gmm": lambda x, rng: fitting.fit_gmm(x, rng=rng).score,
     "contrast": lambda x, rng: fitting.fit_contrastive(x, rng=rng).score,
-    "mix": mix,
-    "mix, trimmed": lambda x, rng: mix(trimmed(x, lambda rows: mix(rows, rng)), rng),
     "ensemble lean": ensemble("lean"),
     "ensemble full": ensemble("full"),
 }
@@ -172,101 +152,6 @@ def table(header: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=2)
-    parser.add_argument("--json", type=Path, help="also write all figures here")
-    arguments = parser.parse_args()
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    sets = list(datasets())
-    if not sets:
-        print(f"no data under {SHARED}: set OVERSIGHT_SHARED_DATA", file=sys.stderr)
-        return 1
-    fits = OURS | pyod_fits()
-    out: dict[str, object] = {}
-    for regime in ("clean", "contaminated"):
-        results = run_regime(sets, fits, arguments.seeds, contaminated=regime == "contaminated")
-        out[regime] = results
-        print(f"\n## {regime}: AUC / AP / TPR at 1 % FPR, mean of {arguments.seeds} seeds\n")
-        print(regime_table(sets, fits, results))
-    out["false alarms"] = alarms = alarm_rates(sets, arguments.seeds)
-    print("\n## realised false alarms of the lean ensemble (promised 0.10, 0.05, 0.01)\n")
-    print(
-        table(
-            ["set", "tier 1", "tier 2", "tier 3"],
-            [[k, *map("{:.4f}".format, v)] for k, v in alarms.items()],
-        )
-    )
-    out["held out"] = unseen = held_out_rates(sets, arguments.seeds)
-    print(f"\n## a kind of failure never labelled ({N_LABELS} labels of the other kind): TPR\n")
-    header = [
-        "set",
-        "unseen kind, no labels",
-        "unseen, labels",
-        "known kind, no labels",
-        "known, labels",
-    ]
-    print(table(header, [[k, *map("{:.2f}".format, v)] for k, v in unseen.items()]))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(out, indent=1))
-    return 0
-
-
-def run_regime(
-    sets: list, fits: dict[str, Fit], n_seeds: int, *, contaminated: bool
-) -> dict[str, dict[str, list[float]]]:
-    results: dict[str, dict[str, list[float]]] = defaultdict(dict)
-    for name, x, anomalous in tqdm(sets, file=sys.stderr):
-        for label, fit in fits.items():
-            runs = []
-            for seed in range(n_seeds):
-                rng = np.random.default_rng(seed)
-                baseline, test, wrong = split(x, anomalous, contaminated=contaminated, rng=rng)
-                try:
-                    runs.append(figures(fit(baseline, rng)(test), wrong))
-                except BaselineTooSmallError:
-                    break
-            if runs:
-                results[label][name] = np.mean(runs, axis=0).tolist()
-    return results
-
-
-def regime_table(sets: list, fits: dict[str, Fit], results: dict) -> str:
-    rows = []
-    for name, _, _ in sets:
-        cells = [results[label].get(name) for label in fits]
-        rows.append(
-            [
-                name,
-                *("too small" if c is None else " / ".join(f"{v:.2f}" for v in c) for c in cells),
-            ]
-        )
-    for title, names in (
-        ("mean of all", [name for name, _, _ in sets]),
-        ("mean where the ensemble fits", list(results["ensemble lean"])),
-    ):
-        cells = []
-        for label in fits:
-            values = [results[label][name] for name in names if name in results[label]]
-            complete = len(values) == len(names)
-            means = np.mean(values, axis=0) if complete else []
-            cells.append(" / ".join(f"{v:.3f}" for v in means) or "-")
-        rows.append([title, *cells])
-    return table(["set", *fits], rows)
-
-
-def alarm_rates(sets: list, n_seeds: int) -> dict[str, list[float]]:
-    rates = {}
-    for name, x, anomalous in sets:
-        runs = [
-            false_alarms(*split(x, anomalous, contaminated=False, rng=np.random.default_rng(seed)))
-            for seed in range(n_seeds)
-        ]
-        if runs[0] is not None:
-            rates[name] = np.mean(runs, axis=0).tolist()
-    return rates
-
-
 def held_out_rates(sets: list, n_seeds: int) -> dict[str, list[float]]:
     rates = {}
     for name, x, anomalous in sets:
@@ -274,7 +159,3 @@ def held_out_rates(sets: list, n_seeds: int) -> dict[str, list[float]]:
             runs = [held_out(x, anomalous, np.random.default_rng(seed)) for seed in range(n_seeds)]
             rates[name] = np.nanmean(runs, axis=0).tolist()
     return rates
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -31,6 +31,7 @@ PLACES = (
     _place("Rounds", "review:round_list", "figures:read"),
     _place("Adjudication", "review:adjudication_list", "queues:write"),
     _place("Figures", "review:figures", "figures:read"),
+    _place("Estimates", "review:estimates", "figures:read"),
     _place("Policies", "review:policy_list", "policies:write"),
     _place("Rubrics", "review:rubric_list", "policies:write"),
     _place("Scorers", "scoring:scorer_list", "figures:read"),

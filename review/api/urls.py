@@ -1,6 +1,6 @@
 from django.urls import path
 
-from review.api import cases, datasets, rounds
+from review.api import cases, datasets, estimates, rounds
 
 urlpatterns = [
     path("queues/<slug:slug>/claim", cases.ClaimView.as_view(), name="claim"),
@@ -14,6 +14,7 @@ urlpatterns = [
     path("records/<uuid:record_id>/review", cases.EscalateRecordView.as_view(), name="escalate"),
     path("rounds", rounds.RoundsView.as_view(), name="rounds"),
     path("rounds/<int:round_id>", rounds.RoundView.as_view(), name="round"),
+    path("estimates", estimates.EstimatesView.as_view(), name="estimates"),
     path("datasets", datasets.DatasetsView.as_view(), name="datasets"),
     path("datasets/<uuid:dataset_id>", datasets.DatasetView.as_view(), name="dataset"),
     path(

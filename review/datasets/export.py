@@ -17,7 +17,7 @@ from review.datasets.columns import (
     Column,
     columns_of,
 )
-from review.datasets.labels import Labels, label_type, read_forms, settle
+from review.datasets.labels import Labels, label_type, read_forms, settle, versions_used
 from review.datasets.rows import RowMaker
 from review.datasets.snapshot import CHUNK, Snapshot
 from review.models import DatasetVersion, Question
@@ -70,7 +70,7 @@ def write(
 
 
 def _labels(dataset: DatasetVersion, snapshot: Snapshot) -> Labels:
-    forms = read_forms(snapshot, dataset.queue, dataset.question)
+    forms = read_forms(snapshot, versions_used(dataset.queue), dataset.question)
     if dataset.kind == RAW:
         # A verdict stands for itself, with the hashes of its clauses: nothing is pooled.
         kinds = {form.kind for form in forms.values() if form.question is not None}

@@ -2,16 +2,23 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
+
+from django.db.models import QuerySet
 
 from oversight.lib import codec, errors
-from review.datasets.snapshot import Snapshot
 from review.models import Clause, Question, ReviewQueue, RubricVersion, Verdict
 from review.violations import violation_of
 
 # No column can hold these: a text or a list of passages is no label.
 UNLABELLED_KINDS = ("text", "span")
 _TYPES = {"boolean": "integer", "scale": "number", "number": "number"}
+
+
+class Rows(Protocol):
+    """Where rows are read: an export's snapshot, or the connection of a request."""
+
+    def rows(self, found: QuerySet[Any], *names: str) -> Iterable[dict[str, Any]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +77,15 @@ class Labels:
         return bool(violation_of([question], answers))
 
 
-def read_forms(snapshot: Snapshot, queue: ReviewQueue, question: str) -> dict[int, Form]:
-    """The rubric versions under which verdicts of a queue were given, by id."""
-    used = RubricVersion.objects.filter(
+def versions_used(queue: ReviewQueue) -> QuerySet[RubricVersion]:
+    """The rubric versions under which verdicts of a queue were given."""
+    return RubricVersion.objects.filter(
         pk__in=Verdict.objects.filter(case__queue=queue).values("rubric_version")
     )
+
+
+def read_forms(snapshot: Rows, used: QuerySet[RubricVersion], question: str) -> dict[int, Form]:
+    """Rubric versions by id, as labels see them."""
     names = (
         "id",
         "number",
@@ -106,8 +117,18 @@ def read_forms(snapshot: Snapshot, queue: ReviewQueue, question: str) -> dict[in
     return forms
 
 
-def settle(forms: Mapping[int, Form], question: str, used: Iterable[int]) -> Labels:
+def settle(
+    forms: Mapping[int, Form],
+    question: str,
+    used: Iterable[int],
+    *,
+    at: str = "filters.rubric_version",
+    remedy: str = "export one of them with the filter rubric_version",
+) -> Labels:
     """The labels of the versions in use, compared with the latest of them.
+
+    Args:
+        at, remedy: the path of the error, and what its message advises.
 
     Raises:
         InvalidInput: two versions ask another kind of question, or rest on other words; the
@@ -117,19 +138,28 @@ def settle(forms: Mapping[int, Form], question: str, used: Iterable[int]) -> Lab
     if not labelled:
         return Labels(question, "integer" if not question else "text", forms)
     latest = forms[labelled[-1]]
+
+    def refused(form: Form, why: str) -> errors.InvalidInput:
+        return errors.InvalidInput.at(
+            at,
+            f"version {form.number} of the rubric {form.rubric!r} is not comparable with version "
+            f"{latest.number} ({why}): {remedy}",
+            "not_comparable",
+        )
+
     positives_only = set()
     for version in labelled[:-1]:
         form = forms[version]
         if question and form.kind != latest.kind:
-            raise _incomparable(form, latest, f"another kind of question: {form.kind}")
+            raise refused(form, f"another kind of question: {form.kind}")
         changed = sorted(
             key for key, digest in form.clauses.items() if latest.clauses.get(key) != digest
         )
         if changed:
-            raise _incomparable(form, latest, f"other words in {', '.join(changed)}")
+            raise refused(form, f"other words in {', '.join(changed)}")
         added = sorted(latest.clauses.keys() - form.clauses.keys())
         if added and question and latest.question and latest.question.violation is None:
-            raise _incomparable(form, latest, f"further clauses: {', '.join(added)}")
+            raise refused(form, f"further clauses: {', '.join(added)}")
         if added:
             positives_only.add(version)
     return Labels(question, label_type(question, latest.kind), forms, frozenset(positives_only))
@@ -140,7 +170,7 @@ def label_type(question: str, kind: str | None) -> str:
     return "integer" if not question else _TYPES.get(kind or "", "text")
 
 
-def _find_question(snapshot: Snapshot, version: int, question: str) -> Question | None:
+def _find_question(snapshot: Rows, version: int, question: str) -> Question | None:
     found = Question.objects.filter(version=version)
     found = found.filter(key=question) if question else found.filter(violation__isnull=False)
     names = ("key", "kind", "options", "clauses", "violation")
@@ -153,12 +183,3 @@ def _as_type(value: Any, type_name: str) -> int | float | str:
     if type_name == "number":
         return float(value)
     return value if isinstance(value, str) else codec.canonical(value).decode()
-
-
-def _incomparable(form: Form, latest: Form, why: str) -> errors.InvalidInput:
-    return errors.InvalidInput.at(
-        "filters.rubric_version",
-        f"version {form.number} of the rubric {form.rubric!r} is not comparable with version "
-        f"{latest.number} ({why}): export one of them with the filter rubric_version",
-        "not_comparable",
-    )

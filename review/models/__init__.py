@@ -3,6 +3,7 @@
 from review.models.cases import Case, CaseEvidence, Selection, Skip, Slot
 from review.models.datasets import DatasetVersion
 from review.models.policies import Clause, Policy, PolicyVersion
+from review.models.populations import PopulationCount
 from review.models.queues import ReviewQueue, RoundCut, SamplingRound
 from review.models.rubrics import Question, Rubric, RubricVersion
 from review.models.verdicts import CaseResolution, EvidenceReveal, Verdict, VerdictNote
@@ -16,6 +17,7 @@ __all__ = [
     "EvidenceReveal",
     "Policy",
     "PolicyVersion",
+    "PopulationCount",
     "Question",
     "ReviewQueue",
     "RoundCut",

@@ -22,7 +22,7 @@ from oversight.tenancy.actors import Actor
 from review import filters
 from review.models import ReviewQueue, SamplingRound, Selection
 from review.models.queues import Stratum
-from review.services import capacity, cases, draws
+from review.services import capacity, cases, draws, populations
 from scoring.core.sampling import Draw
 from scoring.models import Action, Window
 from scoring.selectors import candidates
@@ -61,6 +61,11 @@ def stratum_rule(stratum: str) -> Q:
         Stratum.EVALUATION: ~intervened & Q(held_out=True),
         Stratum.INTERVENED: intervened,
     }[Stratum(stratum)]
+
+
+def candidate_rule(queue: ReviewQueue, stratum: str) -> Q:
+    """Which records a queue's draw over a stratum may choose."""
+    return filters.to_q(queue.project, queue.filter) & stratum_rule(stratum)
 
 
 def ask_for_round(actor: Actor, *, queue: ReviewQueue, budget: int | None = None) -> Job:
@@ -120,6 +125,7 @@ def draw_window(
                 )
                 is not None
             ]
+            populations.count(queue, window, {one: candidate_rule(queue, one) for one in Stratum})
     except IntegrityError:
         logger.info("round was drawn already", extra={"queue": queue.slug})
     else:

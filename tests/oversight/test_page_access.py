@@ -48,6 +48,8 @@ TABLE = [
     ("review:queue_settings", [], "GET", LEADERS),
     ("review:queue_new", [], "GET", LEADERS),
     ("review:queue_edit", ["default"], "GET", LEADERS),
+    ("review:estimates", [], "GET", ALL - {"reviewer"}),
+    ("review:estimate_hours", [], "GET", ALL - {"reviewer"}),
     ("audit:event_list", [], "GET", AUDITORS),
     ("jobs:job_list", [], "GET", ALL),
     ("jobs:job_detail", [uuid.uuid4()], "GET", ALL),

@@ -75,11 +75,49 @@ def asymptotic_sequence(
         raise ValueError("tuning_variance must be positive")
     n = np.arange(1, estimates.size + 1)
     value = np.cumsum(estimates) / n
-    total = np.cumsum(variances) + tuning_variance
-    radius = np.sqrt(total * np.log(total / (tuning_variance * (1.0 - level) ** 2))) / n
+    radius = _radius(np.cumsum(variances), tuning_variance, level) / n
     low = np.maximum.accumulate(value - radius)
     high = np.minimum.accumulate(value + radius)
     return ConfidenceSequence(value, low, np.maximum(high, low))
+
+
+def running_total_radius(
+    variances: FloatArray, *, tuning_variance: float, level: float = 0.95
+) -> FloatArray:
+    """How far ``Σ T̂_t`` may be from ``Σ T_t`` at any look, where every T_t is another total.
+
+    For a stream whose windows differ: each window has its own truth, so limits of earlier looks
+    speak of other records and are not intersected as those of `asymptotic_sequence` are.
+
+    Parameters
+    ----------
+    variances : float64 (n_windows,), >= 0
+        Variance estimates of the windows' totals, in the order they were drawn.
+    tuning_variance : float, > 0
+        ``ρ`` as in `asymptotic_sequence`, on the scale of totals.
+    level : float, in (0, 1)
+
+    Returns
+    -------
+    float64 (n_windows,)
+        After each window; all of them hold together with probability ``level``, asymptotically.
+
+    Raises
+    ------
+    ValueError
+        On negative variances or a tuning variance that is not positive.
+    """
+    if (variances < 0.0).any():
+        raise ValueError("variances must not be negative")
+    if not tuning_variance > 0.0:
+        raise ValueError("tuning_variance must be positive")
+    return _radius(np.cumsum(variances), tuning_variance, level)
+
+
+def _radius(accumulated: FloatArray, tuning_variance: float, level: float) -> FloatArray:
+    total = accumulated + tuning_variance
+    risk = 1.0 - level
+    return np.asarray(np.sqrt(total * np.log(total / (tuning_variance * risk**2))))
 
 
 def floor_tuning_variance(least_inclusion_probability: float) -> float:

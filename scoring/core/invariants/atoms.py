@@ -1,7 +1,7 @@
 """Predicates compiled to atoms: a cheap truth of a record, and the evidence for it on demand.
 
 An atom that declares `wakes` is false of every text in which none of these patterns may match, so
-the engine asks it only where the shared prefilter, or the numeric gate, woke it.
+the engine asks it only where the shared prefilter woke it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,6 @@ class Atom:
     test : its truth of a record.
     explain : evidence for the truth given.
     wakes : see the module; empty where the atom must always be asked.
-    numeric : whether the numeric gate wakes it too.
     always_woken : whether a wake pattern requires no literal, so that every text wakes it.
     """
 
@@ -44,12 +43,11 @@ class Atom:
     test: Callable[[RecordView], bool]
     explain: Callable[[RecordView, bool], Evidence]
     wakes: tuple[Wake, ...] = ()
-    numeric: bool = False
     always_woken: bool = False
 
     @property
     def sleeps(self) -> bool:
-        return bool(self.wakes) or self.numeric
+        return bool(self.wakes)
 
 
 def finding_atom(
@@ -58,7 +56,6 @@ def finding_atom(
     find: Finder,
     min_count: int = 1,
     wakes: tuple[Wake, ...] = (),
-    numeric: bool = False,
     found: Callable[[Window], bool] | None = None,
 ) -> Atom:
     """An atom that is true where `find` finds at least `min_count` places.
@@ -93,7 +90,7 @@ def finding_atom(
         count = f" ({len(found)}{more} places)" if len(found) > 1 else ""
         return Evidence(f"{label} in {target}{count}{scan_note(view)}", spans)
 
-    return Atom(target, test, explain, wakes, numeric, any(map(always_woken, wakes)))
+    return Atom(target, test, explain, wakes, any(map(always_woken, wakes)))
 
 
 def measuring_atom(

@@ -30,6 +30,10 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|\bnew Function\s{0,2}\([^)\n]{1,80}|\bset(?:Timeout|Interval)\(\s{0,2}[\"'`]"
         r"|\binstance_eval\(|\bassert\(\s{0,2}\$_(?:GET|POST|REQUEST)",
         valid=_not_a_literal,
+        wakes=(
+            *(r"eval\(", r"exec\(", r"(?:al|ec)\s{1,2}\(", "new Function", r"setTimeout\("),
+            *(r"setInterval\(", r"assert\("),
+        ),
     ),
     detector(
         "shell_injection",
@@ -85,7 +89,7 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|MessageDigest\.getInstance\(\s{0,2}\"(?:MD5|SHA-?1)\""
         r"|createHash\(\s{0,2}[\"'](?:md5|sha1)[\"']|\b(?:md5|sha1)\(\s{0,2}\$|\bMD5\.Create\(\)"
         r"|\bmd5\.(?:New|Sum)\(|\bsha1\.(?:New|Sum)\(|Digest::(?:MD5|SHA1)",
-        wakes=("(?i)md5", "(?i)sha-?1"),
+        wakes=("(?i)md5", "(?i)sha1", "(?i)sha-1"),
     ),
     detector(
         "weak_cipher",
@@ -112,13 +116,17 @@ CODE_DETECTORS: tuple[Detector, ...] = (
         r"|\bmark_safe\(\s{0,2}[^\s\"')]"
         r"|\|\s{0,2}safe\s{0,2}\}\}|\bv-html=|\becho\s{1,2}\$_(?:GET|POST|REQUEST)"
         r"|\bMarkup\(\s{0,2}(?:f[\"']|[a-z])",
+        # Prose says "safe" in every fourth answer, and never closes two braces.
+        wakes=(
+            *("innerHTML", "outerHTML", r"document\.write", "dangerouslySetInnerHTML"),
+            *("mark_safe", r"\}\}", "v-html=", r"\$_", r"Markup\("),
+        ),
     ),
     detector(
         "path_traversal",
         "file path from a request",
         r"\b(?:open|send_file|FileResponse|readFile(?:Sync)?|createReadStream|include|require)\(?"
         r"[^\n]{0,80}(?:request\.|req\.(?:params|query|body)|\$_(?:GET|POST|REQUEST))",
-        wakes=(r"request\.", r"req\.", r"\$_"),
     ),
     detector(
         "destructive_command",
@@ -143,7 +151,7 @@ CODE_DETECTORS: tuple[Detector, ...] = (
                 "(?i)drop",
                 "(?i)truncate",
             ),
-            *("git push", "(?i)format"),
+            *("git push", r"(?i)\sc:"),
         ),
     ),
     detector(

@@ -23,8 +23,6 @@ class Detector:
     valid : check on the matched text (group 1 where the pattern has one), None for the shape alone.
     near : words one of which must stand within 64 bytes before the match, where the shape alone is
         too common.
-    numeric : whether every valid match has a shape that the numeric gate knows, so that texts
-        without one are spared the search.
     wakes : simpler patterns one of which every match contains, for the shared prefilter; short
         literals, each on its own, since a pattern that joins them hides them from the prefilter.
     """
@@ -34,7 +32,6 @@ class Detector:
     pattern: Pattern
     valid: Callable[[str], bool] | None = None
     near: Pattern | None = None
-    numeric: bool = False
     wakes: tuple[str, ...] = ()
 
     def found(self, data: bytes) -> bool:
@@ -82,7 +79,6 @@ def detector(
     *,
     valid: Callable[[str], bool] | None = None,
     near: str | None = None,
-    numeric: bool = False,
     ignore_case: bool = False,
     wakes: tuple[str, ...] = (),
 ) -> Detector:
@@ -93,6 +89,5 @@ def detector(
         trusted_pattern(pattern, ignore_case),
         valid,
         trusted_pattern(near, True) if near is not None else None,
-        numeric,
         wakes,
     )

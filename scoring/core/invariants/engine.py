@@ -2,16 +2,22 @@
 
 One prefilter pass over each text says which invariants may be violated; those that hold of any
 text in which nothing was found, by Kleene's three-valued logic with all sleeping atoms false and
-all others unknown, are not looked at again.
+all others unknown, are not looked at again. Of the rest a batch settles what arrays over all its
+texts can settle.
 """
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from scoring.core.invariants.atoms import MAX_SPANS, Atom, Evidence
+from scoring.core.invariants.columns import MAX_RECORDS, Batch
 from scoring.core.invariants.finding_atoms import find_atom
 from scoring.core.invariants.language import (
     All,
@@ -27,14 +33,11 @@ from scoring.core.invariants.language import (
 from scoring.core.invariants.measuring_atoms import measure_atom
 from scoring.core.invariants.patterns import Prefilter, Wake
 from scoring.core.invariants.record import RecordView, Span
+from scoring.core.invariants.screens import screen_condition
 from scoring.core.invariants.vocabulary import MAX_INVARIANTS, InvariantSyntaxError
 
-# What every numeric detector's match contains: one small pattern for the set that wakes them all.
-_NUMERIC = Wake(
-    r"[0-9](?:[ .\-/()]{0,4}[0-9]){5}|[0-9A-Fa-f]:(?:[0-9A-Fa-f]{1,4}|:)"
-    r"|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]|[A-Za-z]{5}[0-9]|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}"
-    r"|(?:[0-9A-Fa-f]{2}-){3}"
-)
+# Fewer records are done sooner one by one than their arrays are made.
+_MIN_SCREENED = 12
 
 _Truth = Callable[[RecordView], bool]
 
@@ -92,6 +95,9 @@ class InvariantSet:
                 users.setdefault(atom, set()).add(index)
         self._scanned.update(users)
         self._always = tuple(always)
+        screens = [(index, screen_condition(invariants[index].condition)) for index in always]
+        self._screens = [(index, screen) for index, screen in screens if screen is not None]
+        self._unscreened = tuple(index for index, screen in screens if screen is None)
         self._scans = self._plan(users)
 
     @classmethod
@@ -102,9 +108,19 @@ class InvariantSet:
     def evaluate(self, record: Mapping[str, Any]) -> list[Violation]:
         """The invariants that do not hold of a record, in the order of the set."""
         view = RecordView(record)
-        pending = set(self._always)
-        for scan in self._scans:
-            scan.wake(view, pending)
+        return self._judge(view, self._woken(view))
+
+    def evaluate_batch(self, records: Iterable[Mapping[str, Any]]) -> list[list[Violation]]:
+        """`evaluate` of each record, in order."""
+        found: list[list[Violation]] = []
+        left = iter(records)
+        while chunk := [RecordView(record) for record in itertools.islice(left, MAX_RECORDS)]:
+            pending = self._pending(chunk)
+            found.extend(self._judge(*pair) for pair in zip(chunk, pending, strict=True))
+        return found
+
+    def _judge(self, view: RecordView, pending: set[int]) -> list[Violation]:
+        """The violated ones of the invariants that may be."""
         violations = []
         for index in sorted(pending):
             regions = self._regions[index]
@@ -114,9 +130,25 @@ class InvariantSet:
                 violations.append(self._violation(self.invariants[index], view))
         return violations
 
-    def evaluate_batch(self, records: Iterable[Mapping[str, Any]]) -> list[list[Violation]]:
-        """`evaluate` of each record, in order."""
-        return [self.evaluate(record) for record in records]
+    def _woken(self, view: RecordView) -> set[int]:
+        """The invariants that a scan wakes or none spares."""
+        pending = set(self._always)
+        for scan in self._scans:
+            scan.wake(view, pending)
+        return pending
+
+    def _pending(self, views: list[RecordView]) -> list[set[int]]:
+        """Of each record the invariants that a scan wakes, or none spares and no screen settles."""
+        if len(views) < _MIN_SCREENED:
+            return [self._woken(view) for view in views]
+        batch = Batch(views)
+        pending = [set(self._unscreened) for _ in views]
+        for index, screen in self._screens:
+            for number in np.flatnonzero(~screen(batch).true).tolist():
+                pending[number].add(index)
+        for scan in self._scans:
+            scan.sweep(batch, views, pending)
+        return pending
 
     def _wakers(self, condition: Condition, used: list[int]) -> set[int] | None:
         """The fewest atoms that, all asleep, make the condition hold; None where none do.
@@ -237,7 +269,7 @@ class _Scan:
         self._users = users
         listeners: dict[Wake, list[int]] = {}
         for index, atom in atoms:
-            for wake in (*atom.wakes, _NUMERIC) if atom.numeric else atom.wakes:
+            for wake in atom.wakes:
                 listeners.setdefault(wake, []).append(index)
         wakes = sorted(listeners, key=lambda wake: wake.folded)
         self._filter = Prefilter(wakes)
@@ -254,6 +286,18 @@ class _Scan:
         for window in text.windows:
             for pattern in self._filter.candidates(window):
                 self._rouse(self._listeners[pattern], view, pending)
+
+    def sweep(self, batch: Batch, views: list[RecordView], pending: list[set[int]]) -> None:
+        """`wake` of each record of a batch."""
+        column = batch.column(self._target)
+        plain = (column.whole & column.plain & (column.chars > 0)).tolist()
+        for number in itertools.compress(range(len(plain)), map(operator.not_, plain)):
+            self.wake(views[number], pending[number])
+        numbers = list(itertools.compress(range(len(plain)), plain))
+        found = self._filter.sweep([column.data[number] for number in numbers])
+        for number, patterns in zip(numbers, found, strict=True):
+            for pattern in patterns:
+                self._rouse(self._listeners[pattern], views[number], pending[number])
 
     def _rouse(self, atoms: tuple[int, ...], view: RecordView, pending: set[int]) -> None:
         for atom in atoms:

@@ -43,7 +43,7 @@ _INVISIBLE = {
     "tag": r"\x{E0000}-\x{E007F}",
     "control": r"\x{00}-\x{08}\x{0B}\x{0C}\x{0E}-\x{1F}\x{7F}-\x{9F}",
 }
-_CONTROLS = bytes((*range(9), 11, 12, *range(14, 32), 127))
+CONTROL_BYTES = bytes((*range(9), 11, 12, *range(14, 32), 127))
 
 
 def find_atom(predicate: lang.Predicate) -> Atom | None:
@@ -144,13 +144,12 @@ def _catalogue(
                 break
         return [window.span(*place) for place in sorted(found)][:limit]
 
-    plain = [one for one in detectors if not one.numeric]
     wakes = tuple(
         Wake(source, one.pattern.ignore_case)
-        for one in plain
+        for one in detectors
         for source in one.wakes or (one.pattern.source,)
     )
-    atom = finding_atom(target, "", find, min_count, wakes, len(plain) < len(detectors))
+    atom = finding_atom(target, "", find, min_count, wakes)
 
     def explain(record: RecordView, truth: bool) -> Evidence:
         windows = record.view(target).windows
@@ -183,7 +182,7 @@ def _shape(target: str, shape: str) -> Atom:
 
 def _invisible(target: str, kinds: Sequence[str], min_count: int) -> Atom:
     pattern = compile_pattern("[" + "".join(_INVISIBLE[kind] for kind in kinds) + "]")
-    controls = _CONTROLS if "control" in kinds else b""
+    controls = CONTROL_BYTES if "control" in kinds else b""
 
     def find(window: Window, limit: int) -> list[tuple[int, int]]:
         data = window.data

@@ -7,9 +7,13 @@ zero-width joiners do not hide a term.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 
+_ASCII = bytes(range(128))
+# Characters that Windows-1252 has, and that are invisible or no letters of Latin's blocks.
+_NOT_WESTERN = frozenset("\u00ad\u00b5\u02c6")
 # One character class each: linear under any engine.
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e"
@@ -26,6 +30,34 @@ def fold(text: str) -> str:
     kept = _IGNORABLE.sub("", text)
     once = unicodedata.normalize("NFKC", kept).casefold()
     return unicodedata.normalize("NFKC", once)
+
+
+def folds_by_case(data: bytes) -> bool:
+    """Whether folding a text changes the case of ASCII letters and nothing else of its UTF-8.
+
+    True of prose with typographic quotes and lower-case accents: every other character folds to
+    itself and combines with none before it.
+    """
+    if data.isascii():
+        return True
+    others = data.translate(None, _ASCII).decode("utf-8", "replace")
+    return all(map(_stays, set(others)))
+
+
+def is_western(text: str) -> bool:
+    """Whether all letters are surely Latin and nothing is invisible but controls of ASCII."""
+    if text.isascii():
+        return True
+    try:
+        text.encode("cp1252")
+    except UnicodeEncodeError:
+        return False
+    return _NOT_WESTERN.isdisjoint(text)
+
+
+@functools.lru_cache(maxsize=4096)
+def _stays(char: str) -> bool:
+    return not _continues(char) and fold(char) == char
 
 
 def fold_offsets(text: str) -> list[int]:

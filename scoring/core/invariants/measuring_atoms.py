@@ -177,8 +177,8 @@ def _repetition(predicate: lang.Repetition) -> Atom:
 
     def repeats(window: Window) -> bool:
         if predicate.of == "ngrams":
-            # A word and its space take two bytes at least.
-            if len(window.text) < 2 * size - 1 or len(window.words) < size:
+            # A word and its space take two bytes at least, once folded.
+            if (window.ascii and len(window.text) < 2 * size - 1) or len(window.words) < size:
                 return False
             return ngrams_repeat(window.words, len(window.distinct), predicate.n, share)
         if predicate.of == "lines":
@@ -248,10 +248,11 @@ def _overlap(predicate: lang.Overlap) -> Atom:
 def _mostly_new(window: Window, source: TextView, n: int, share: float) -> bool:
     """Whether a window says too many words that its source has no room for, to share its n-grams.
 
-    A source of c characters has at most (c + 1) / 2 words; each distinct word beyond these begins
+    A source of c folded bytes has at most (c + 1) / 2 words; each distinct word beyond these begins
     an n-gram that is not shared, but for the last n - 1.
     """
-    new = len(window.distinct) - (len(source.text) + 1) // 2 - (n - 1)
+    room = sum(len(part.data if part.ascii else part.folded_data) + 1 for part in source.windows)
+    new = len(window.distinct) - room // 2 - (n - 1)
     return new > (1.0 - share) * max(0, len(window.words) - n + 1)
 
 

@@ -8,7 +8,7 @@ runs, one automaton over the literals that the patterns require is run over the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import re2
@@ -160,14 +160,14 @@ class Prefilter:
     not ("@") is run itself, in a set; a large one that does not is always a candidate.
     """
 
-    __slots__ = ("_always", "_filter", "_filtered", "_folded", "_set", "_tried")
+    __slots__ = ("_always", "_filter", "_filtered", "_folded", "_set", "_size", "_tried")
 
     def __init__(self, wakes: Sequence[Wake]) -> None:
         """Ids are the positions in `wakes`; those for the folded text come last."""
         plain = sum(not wake.folded for wake in wakes)
         if any(wake.folded for wake in wakes[:plain]):
             raise ValueError("wakes of the folded text must come last")
-        self._folded = plain
+        self._folded, self._size = plain, len(wakes)
         loose = {index for index, wake in enumerate(wakes) if requires_no_literal(wake)}
         self._always = tuple(sorted(index for index in loose if always_woken(wakes[index])))
         self._tried = tuple(sorted(loose.difference(self._always)))
@@ -183,21 +183,31 @@ class Prefilter:
         if self._tried:
             self._set.Compile()
 
-    def candidates(self, window: Window) -> set[int]:
+    def candidates(self, window: Window) -> Collection[int]:
         """Ids of the patterns that may match; every pattern that does match is among them."""
-        found = self._scan(window.data)
-        if window.ascii:
+        (found,) = self.sweep([window.data])
+        if self._folded == self._size or window.plain:
             return found
-        found = {index for index in found if index < self._folded}
-        again = self._scan(window.folded_data)
-        return found.union(index for index in again if index >= self._folded)
+        plain = {index for index in found if index < self._folded}
+        (again,) = self.sweep([window.folded_data])
+        return plain.union(index for index in again if index >= self._folded)
 
-    def _scan(self, data: bytes) -> set[int]:
+    def sweep(self, texts: Sequence[bytes]) -> list[Collection[int]]:
+        """Of each text, the ids of patterns that may match, taking it as plain and as folded."""
+        filter_, set_ = self._filter.Match, self._set.Match
+        nothing = [None] * len(texts)
+        filtered = [filter_(text, True) for text in texts] if self._filtered else nothing
+        tried = [set_(text) for text in texts] if self._tried else nothing
+        # Most texts wake nothing, so nothing is made for them.
+        return [
+            self._named(one, other) if one or other else self._always
+            for one, other in zip(filtered, tried, strict=True)
+        ]
+
+    def _named(self, filtered: list[int] | None, tried: list[int] | None) -> set[int]:
         found = set(self._always)
-        if self._filtered:
-            found.update(self._filtered[i] for i in self._filter.Match(data, True) or ())
-        if self._tried:
-            found.update(self._tried[i] for i in self._set.Match(data) or ())
+        found.update([self._filtered[index] for index in filtered or ()])
+        found.update([self._tried[index] for index in tried or ()])
         return found
 
 

@@ -12,6 +12,14 @@ from scoring.core.invariants import checksums
 from scoring.core.invariants.detector import Detector, detector
 
 _SEPARATORS = re.compile(r"[^0-9A-Za-z]")
+# What every match of the detectors that name them contains, small enough for the shared prefilter.
+_DIGITS = r"[0-9](?:[ .\-/()]{0,4}[0-9]){5}"
+_LONG_DIGITS = r"[0-9](?:[ \-]?[0-9]){12}"
+_IBAN_HEAD = r"[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){4}"
+_ADDRESS = (
+    r"[0-9A-Fa-f]:(?:[0-9A-Fa-f]{1,4}|:)|[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"
+    r"|(?:[0-9A-Fa-f]{2}-){3}"
+)
 _EMAIL_PLACEHOLDERS = ("example.com", "example.org", "example.net", "example.edu")
 _RESERVED_TOP = (".example", ".invalid", ".test", ".localhost", ".local")
 
@@ -65,21 +73,21 @@ PERSONAL: tuple[Detector, ...] = (
         r"|(?i:phone|mobile|\bcell|telephone|\btel\b|\bcall\b|whatsapp|\btext\b|\bfax)"
         r"[^\n0-9+]{0,24}(\(?[0-9](?:[ .\-()/]{0,2}[0-9]){6,13})\b",
         valid=_phone,
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "payment_card",
         "payment card number",
         r"\b[2-68][0-9]{3}(?:[ -]?[0-9]){9,15}\b",
         valid=lambda text: checksums.payment_card(_bare(text)),
-        numeric=True,
+        wakes=(_LONG_DIGITS,),
     ),
     detector(
         "iban",
         "IBAN",
         r"\b[A-Z]{2}[0-9]{2}(?: ?[A-Z0-9]){11,30}\b",
         valid=lambda text: checksums.iban(_bare(text)),
-        numeric=True,
+        wakes=(_IBAN_HEAD,),
     ),
     detector(
         "ip_address",
@@ -87,14 +95,14 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b(?:[0-9]{1,3}\.){3}[0-9]{1,3}\b"
         r"|\b[0-9A-Fa-f]{1,4}:(?:[0-9A-Fa-f]{1,4}|:)(?::[0-9A-Fa-f]{0,4}){1,6}\b",
         valid=_ip_address,
-        numeric=True,
+        wakes=(_ADDRESS,),
     ),
     detector(
         "mac_address",
         "hardware (MAC) address",
         r"\b[0-9A-Fa-f]{2}(?:(?::[0-9A-Fa-f]{2}){5}|(?:-[0-9A-Fa-f]{2}){5})\b",
         valid=_mac_address,
-        numeric=True,
+        wakes=(_ADDRESS,),
     ),
     detector(
         "date_of_birth",
@@ -117,14 +125,14 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[0-8][0-9]{2}[- ][0-9]{2}[- ][0-9]{4}\b"
         r"|(?i:\bssn\b|social security)[^\n0-9]{0,24}([0-8][0-9]{8})\b",
         valid=lambda text: checksums.us_ssn(_bare(text)),
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "us_itin",
         "US individual taxpayer number",
         r"\b9[0-9]{2}[- ][0-9]{2}[- ][0-9]{4}\b",
         valid=lambda text: checksums.us_itin(_bare(text)),
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "us_routing",
@@ -132,7 +140,7 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[0-9]{9}\b",
         valid=checksums.us_routing,
         near=r"routing|\baba\b|\brtn\b",
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "ca_sin",
@@ -140,21 +148,21 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[1-79][0-9]{2}[- ]?[0-9]{3}[- ]?[0-9]{3}\b",
         valid=lambda text: checksums.ca_sin(_bare(text)),
         near=r"\bsin\b|social insurance|assurance sociale|\bnas\b",
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "br_cpf",
         "Brazilian CPF",
         r"\b[0-9]{3}\.[0-9]{3}\.[0-9]{3}-[0-9]{2}\b|(?i:\bcpf\b)[^\n0-9]{0,16}([0-9]{11})\b",
         valid=lambda text: checksums.br_cpf(_bare(text)),
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "uk_nino",
         "UK national insurance number",
         r"\b[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]\b",
         valid=checksums.uk_nino,
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "uk_nhs",
@@ -162,7 +170,7 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[0-9]{3}[- ]?[0-9]{3}[- ]?[0-9]{4}\b",
         valid=lambda text: checksums.uk_nhs(_bare(text)),
         near=r"\bnhs\b",
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "de_tax_id",
@@ -170,7 +178,7 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[1-9][0-9]{10}\b|\b[1-9][0-9] [0-9]{3} [0-9]{3} [0-9]{3}\b",
         valid=lambda text: checksums.de_tax_id(_bare(text)),
         near=r"steuer|\btax\b|\bidnr\b|\btin\b|identifikationsnummer",
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "fr_nir",
@@ -178,14 +186,14 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[12] ?[0-9]{2} ?(?:0[1-9]|1[0-2]|[2-9][0-9]) ?(?:[0-9]{2}|2[AB]) ?[0-9]{3} ?[0-9]{3} ?"
         r"[0-9]{2}\b",
         valid=lambda text: checksums.fr_nir(_bare(text)),
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "es_dni",
         "Spanish DNI or NIE",
         r"\b(?:[0-9]{8}|[XYZ][0-9]{7})-?[A-HJ-NP-TV-Z]\b",
         valid=lambda text: checksums.es_dni(_bare(text)),
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "it_codice_fiscale",
@@ -193,7 +201,6 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[A-Z]{6}[0-9LMNPQRSTUV]{2}[A-EHLMPRST][0-9LMNPQRSTUV]{2}[A-Z][0-9LMNPQRSTUV]{3}[A-Z]\b",
         valid=checksums.it_codice_fiscale,
         ignore_case=True,
-        numeric=True,
     ),
     detector(
         "nl_bsn",
@@ -201,7 +208,7 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[0-9]{9}\b|\b[0-9]{4}\.[0-9]{2}\.[0-9]{3}\b",
         valid=lambda text: checksums.nl_bsn(_bare(text)),
         near=r"\bbsn\b|burgerservicenummer|sofinummer",
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "pl_pesel",
@@ -209,33 +216,32 @@ PERSONAL: tuple[Detector, ...] = (
         r"\b[0-9]{11}\b",
         valid=checksums.pl_pesel,
         near=r"pesel",
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "se_personnummer",
         "Swedish personal identity number",
         r"\b(?:19|20)?[0-9]{2}(?:0[1-9]|1[0-2])[0-9]{2}[-+][0-9]{4}\b",
         valid=lambda text: checksums.se_personnummer(_bare(text)),
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "in_aadhaar",
         "Aadhaar number",
         r"\b[2-9][0-9]{3}[ -][0-9]{4}[ -][0-9]{4}\b|(?i:aadha+r)[^\n0-9]{0,24}([2-9][0-9]{11})\b",
         valid=lambda text: checksums.aadhaar(_bare(text)),
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
     detector(
         "in_pan",
         "Indian permanent account number",
         r"\b[A-Z]{3}[ABCFGHJLPT][A-Z][0-9]{4}[A-Z]\b",
-        numeric=True,
     ),
     detector(
         "cn_resident_id",
         "Chinese resident identity number",
         r"\b[1-8][0-9]{5}(?:19|20)[0-9]{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])[0-9]{3}[0-9Xx]\b",
         valid=checksums.cn_resident_id,
-        numeric=True,
+        wakes=(_DIGITS,),
     ),
 )

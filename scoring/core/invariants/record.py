@@ -13,14 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from scoring.core.invariants.folding import fold, fold_offsets
+from scoring.core.invariants.folding import fold, fold_offsets, folds_by_case
 
 HEAD_CHARS = 49_152
 TAIL_CHARS = 16_384
 SCAN_CHARS = HEAD_CHARS + TAIL_CHARS
 _SYSTEM_ROLES = ("system", "developer")
+_LISTS = (list, tuple)
 # Lower-cases ASCII; all of it but letters and digits separates words; other bytes stay.
-_WORD_TABLE = bytes(
+WORD_TABLE = bytes(
     code if code >= 128 else ord(chr(code).lower()) if chr(code).isalnum() else 32
     for code in range(256)
 )
@@ -55,7 +56,7 @@ class Window:
     """A contiguous piece of a target's text, with the forms the checks share, made on first use."""
 
     __slots__ = (
-        *("_data", "_distinct", "_folded", "_folded_data", "_offsets", "_words"),
+        *("_data", "_distinct", "_folded_data", "_offsets", "_plain", "_words"),
         *("ascii", "start", "text"),
     )
 
@@ -64,7 +65,7 @@ class Window:
         self.text = text
         self.ascii = text.isascii()
         self._data: bytes | None = None
-        self._folded: str | None = None
+        self._plain: bool | None = True if self.ascii else None
         self._folded_data: bytes | None = None
         self._offsets: list[int] | None = None
         self._words: list[bytes] | None = None
@@ -78,23 +79,27 @@ class Window:
         return self._data
 
     @property
-    def folded(self) -> str:
-        if self._folded is None:
-            self._folded = fold(self.text)
-        return self._folded
+    def plain(self) -> bool:
+        """Whether `folded_data` differs from `data` in the case of ASCII letters only."""
+        if self._plain is None:
+            self._plain = folds_by_case(self.data)
+        return self._plain
 
     @property
     def folded_data(self) -> bytes:
+        """UTF-8 of the folded text."""
         if self._folded_data is None:
-            self._folded_data = self.folded.encode("utf-8", "replace")
+            self._folded_data = (
+                self.data.lower() if self.plain else fold(self.text).encode("utf-8", "replace")
+            )
         return self._folded_data
 
     @property
     def words(self) -> list[bytes]:
         """Folded words as UTF-8, ASCII punctuation taken as space."""
         if self._words is None:
-            source = self.data if self.ascii else self.folded_data
-            self._words = source.translate(_WORD_TABLE).split()
+            source = self.data if self.plain else self.folded_data
+            self._words = source.translate(WORD_TABLE).split()
         return self._words
 
     @property
@@ -134,7 +139,7 @@ class TextView:
     def __init__(self, segments: tuple[Segment, ...]) -> None:
         self._segments = segments
         self._starts: list[int] | None = None
-        self.text = segments[0].text if len(segments) == 1 else "\n".join(s.text for s in segments)
+        self.text = _joined(segments)
         if len(self.text) <= SCAN_CHARS:
             self.windows: tuple[Window, ...] = (Window(0, self.text),)
         else:
@@ -193,6 +198,15 @@ class RecordView:
             self._views[target] = view
         return view
 
+    def text(self, target: str) -> str:
+        """The text of `view(target)`, without its windows."""
+        value = self.record.get("output" if target == "output" else "input")
+        if isinstance(value, str) and target != "all":
+            # Without roles there is no system message, and all of the input is the user's.
+            return "" if target == "system" else value
+        view = self._views.get(target)
+        return _joined(self._choose(target)) if view is None else view.text
+
     @property
     def model(self) -> tuple[str, str]:
         """Name and version of the model, empty where not given."""
@@ -217,13 +231,13 @@ class RecordView:
             return self._side("input") + self._side("output")
         given = self._side("input")
         if target == "system":
-            return tuple(segment for segment in given if segment.role in _SYSTEM_ROLES)
+            return tuple([segment for segment in given if segment.role in _SYSTEM_ROLES])
         if given and given[0].role is None:
             return given
         for segment in reversed(given):
             if segment.role == "user":
                 turn = segment.turn
-                last = tuple(item for item in given if item.turn == turn)
+                last = tuple([item for item in given if item.turn == turn])
                 return given if len(last) == len(given) else last
         return ()
 
@@ -232,7 +246,7 @@ def segments_of(side: str, value: object) -> tuple[Segment, ...]:
     """The strings of an input or output, in order: a string, or a list of {role, content}."""
     if isinstance(value, str):
         return (Segment(side, None, None, None, value),)
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, _LISTS):
         return ()
     segments: list[Segment] = []
     for turn, message in enumerate(value):
@@ -242,7 +256,7 @@ def segments_of(side: str, value: object) -> tuple[Segment, ...]:
         content = fields.get("content")
         if isinstance(content, str):
             segments.append(Segment(side, role, turn, None, content))
-        elif isinstance(content, list | tuple):
+        elif isinstance(content, _LISTS):
             segments.extend(
                 Segment(side, role, turn, index, part["text"])
                 for index, part in enumerate(content)
@@ -251,6 +265,12 @@ def segments_of(side: str, value: object) -> tuple[Segment, ...]:
                 and isinstance(part.get("text"), str)
             )
     return tuple(segments)
+
+
+def _joined(segments: tuple[Segment, ...]) -> str:
+    if len(segments) == 1:
+        return segments[0].text
+    return "\n".join([segment.text for segment in segments])
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 
+from scoring.core.invariants.folding import is_western
 from scoring.core.invariants.vocabulary import SCRIPTS
 
 _BLOCKS: dict[str, tuple[tuple[int, int], ...]] = {
@@ -117,7 +118,7 @@ _ASCII_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 def mixed_script_words(text: str, limit: int) -> list[tuple[int, int]]:
     """The first `limit` words that join Latin letters with Greek or Cyrillic ones, as offsets."""
-    if text.isascii():
+    if is_western(text):
         return []
     found: list[tuple[int, int]] = []
     position = 0

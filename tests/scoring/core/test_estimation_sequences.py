@@ -13,6 +13,7 @@ from scoring.core.estimation.sequences import (
     asymptotic_sequence,
     betting_sequence,
     floor_tuning_variance,
+    running_total_radius,
 )
 
 LOOKS = 26
@@ -168,3 +169,30 @@ def test_only_what_has_a_correction_is_corrected():
         error_corrected(recall, gold(9), rng=np.random.default_rng(0))
     null = estimate_rate([], "prevalence")
     assert error_corrected(null, gold(9), rng=np.random.default_rng(0)).reason == null.reason
+
+
+def test_a_running_total_is_held_at_every_look_though_windows_differ():
+    """Each window has its own share of violations; the limits speak of the sum so far."""
+    rng, size, floor, runs = np.random.default_rng(3), 1000, 0.3, 300
+    missed = naive = 0
+    for _ in range(runs):
+        lean = rng.random((LOOKS, size)) < 0.2
+        prevalence = rng.uniform(0.01, 0.2, (LOOKS, 1))
+        y = rng.random(lean.shape) < np.where(lean, 3 * prevalence, prevalence / 2)
+        q = 40 / size * np.where(lean, (1 - floor) / 0.2 + floor, floor)
+        drawn = rng.random(lean.shape) < q
+        totals = (drawn * y / q).sum(axis=1)
+        variances = (drawn * y * (1 - q) / q**2).sum(axis=1)
+        error = np.abs(np.cumsum(totals - y.sum(axis=1)))
+        tuning = floor_tuning_variance(floor * 40 / size)
+        missed += bool((error > running_total_radius(variances, tuning_variance=tuning)).any())
+        naive += bool((error > 1.96 * np.sqrt(np.cumsum(variances))).any())
+    assert missed <= 0.06 * runs
+    assert naive >= 0.1 * runs
+
+
+def test_a_running_total_refuses_what_makes_no_sense():
+    with pytest.raises(ValueError, match="negative"):
+        running_total_radius(np.array([-1.0]), tuning_variance=1.0)
+    with pytest.raises(ValueError, match="positive"):
+        running_total_radius(np.array([1.0]), tuning_variance=0.0)

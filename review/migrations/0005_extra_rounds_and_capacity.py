@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('review', '0003_evidence_reveal'),
+        ('review', '0004_population_counts'),
         ('scoring', '0004_model_version_triggers'),
         ('tenancy', '0004_legal_holds'),
     ]

@@ -1,0 +1,1 @@
+"""Figures with honest intervals: what was drawn and judged, and of which population."""
