@@ -10,7 +10,7 @@ from oversight.jobs import services as jobs
 from oversight.jobs.models import Job
 from oversight.jobs.services import Progress
 from oversight.tenancy.actors import system_actor
-from scoring.services import fitting, retention
+from scoring.services import fitting, rescoring, retention
 from scoring.storage import partitions
 
 
@@ -41,6 +41,19 @@ def fit_scorer(job_id: str) -> str:
             "version": version.number,
             "records": version.baseline["n_records"],
         }
+
+    return jobs.run(job_id, work)
+
+
+@shared_task(name="scoring.tasks.rescore")
+def rescore(job_id: str) -> str:
+    def work(job: Job, progress: Progress) -> dict[str, Any]:
+        done = rescoring.run(
+            system_actor(job.project, f"job:{job.pk}"),
+            rescoring_id=job.arguments["rescoring"],
+            progress=progress,
+        )
+        return rescoring.as_result(done)
 
     return jobs.run(job_id, work)
 

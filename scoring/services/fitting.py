@@ -16,9 +16,8 @@ from oversight.lib.clock import rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from scoring.core.scorers.contract import RecordBatch
-from scoring.intake import fingerprints
-from scoring.models import InferenceRecord, RecordPayload, ScorerVersion
-from scoring.services import guarding, kinds, scorers
+from scoring.models import InferenceRecord, ScorerVersion
+from scoring.services import guarding, kinds, scorers, subjects
 from scoring.services.scoring import Subject, batch_of
 
 MAX_RECORDS = 20_000  # the newest of the window: quantiles need no more
@@ -92,7 +91,7 @@ def fit(
         n_records += 1
         first = record.occurred_at if first is None else min(first, record.occurred_at)
         last = record.occurred_at if last is None else max(last, record.occurred_at)
-    batches = [batch_of(model, subjects) for model, subjects in sorted(by_model.items())]
+    batches = [batch_of(model, members) for model, members in sorted(by_model.items())]
     settings = dict(config or {})
     settings.setdefault("signals", _all_signals(batches))
     return scorers.propose(
@@ -101,7 +100,7 @@ def fit(
         state=guarding.guarded(kinds.fit_first(names, batches, settings), invariants),
         baseline={
             "n_records": n_records,
-            "models": {model: len(subjects) for model, subjects in sorted(by_model.items())},
+            "models": {model: len(members) for model, members in sorted(by_model.items())},
             "first": first and rfc3339(first),
             "last": last and rfc3339(last),
         },
@@ -125,22 +124,4 @@ def _window(
     rows = list(found.prefetch_related("model_version"))
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
-        stored = dict(
-            RecordPayload.objects.filter(pk__in=[row.pk for row in chunk]).values_list(
-                "id", "fingerprint"
-            )
-        )
-        for row in chunk:
-            model = row.model_version
-            packed = stored.get(row.pk)
-            yield (
-                row,
-                Subject(
-                    model=model.name,
-                    signals=row.signals,
-                    context=row.context,
-                    fingerprint=fingerprints.unpack(bytes(packed), model.fingerprint_dimension)
-                    if packed is not None and model.fingerprint_dimension is not None
-                    else None,
-                ),
-            )
+        yield from zip(chunk, subjects.of_records(chunk), strict=True)
