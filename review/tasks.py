@@ -12,7 +12,7 @@ from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import Project
 from review.models import ReviewQueue
 from review.selectors import rounds as selectors
-from review.services import datasets, reconciliation, rounds, schedule
+from review.services import backtesting, datasets, reconciliation, rounds, schedule
 from scoring.services import windows
 
 
@@ -51,3 +51,8 @@ def reconcile() -> dict[str, int]:
 @shared_task(name="review.tasks.export_dataset")
 def export_dataset(job_id: str) -> str:
     return jobs.run(job_id, datasets.build)
+
+
+@shared_task(name="review.tasks.backtest_scorer")
+def backtest_scorer(job_id: str) -> str:
+    return jobs.run(job_id, lambda job, progress: backtesting.run(job))

@@ -10,7 +10,7 @@ from oversight.audit import services as audit
 from oversight.lib import errors
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
-from oversight.tenancy.models import Project
+from oversight.tenancy.models import Project, User
 from scoring.core.invariants.vocabulary import InvariantSyntaxError
 from scoring.core.judgement import Judge
 from scoring.core.scorers.cold_start_v1 import new_state
@@ -71,8 +71,12 @@ def propose(
     state: ScorerState,
     baseline: dict[str, object],
     slug: str = DEFAULT,
+    created_by: User | None = None,
 ) -> ScorerVersion:
     """Store a fitted scorer as the next version, not yet in use.
+
+    Args:
+        created_by: who asked for it, where a job carries it out; by default the actor.
 
     Raises:
         InvalidInput: the state is not one that can be loaded, invariants included.
@@ -86,8 +90,8 @@ def propose(
         current_version(actor.project)
         scorer = Scorer.objects.select_for_update().get(project=actor.project, slug=slug)
         version = _add_version(scorer, state, baseline)
-        if actor.user is not None:
-            version.created_by = actor.user
+        if (person := created_by or actor.user) is not None:
+            version.created_by = person
             version.save(update_fields=["created_by"])
         audit.record(
             actor,
