@@ -12,7 +12,14 @@ from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import Project
 from review.models import ReviewQueue
 from review.selectors import rounds as selectors
-from review.services import backtesting, datasets, reconciliation, rounds, schedule
+from review.services import (
+    backtesting,
+    datasets,
+    reconciliation,
+    refitting,
+    rounds,
+    schedule,
+)
 from scoring.services import windows
 
 
@@ -56,3 +63,8 @@ def export_dataset(job_id: str) -> str:
 @shared_task(name="review.tasks.backtest_scorer")
 def backtest_scorer(job_id: str) -> str:
     return jobs.run(job_id, lambda job, progress: backtesting.run(job))
+
+
+@shared_task(name="review.tasks.refit_scorer")
+def refit_scorer(job_id: str) -> str:
+    return jobs.run(job_id, refitting.run)

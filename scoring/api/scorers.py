@@ -12,7 +12,7 @@ from oversight.lib import paging
 from oversight.tenancy.authentication import ActorRequest
 from scoring.models import ScorerVersion
 from scoring.selectors import scorers as selectors
-from scoring.services import fitting, kinds, rescoring, scorers
+from scoring.services import fitting, guarding, kinds, rescoring, scorers
 
 
 class FitSerializer(serializers.Serializer[Any]):
@@ -30,6 +30,11 @@ class FitSerializer(serializers.Serializer[Any]):
         "alpha, beta, gamma of an ensemble, fingerprint_weight of percentiles, "
         "tier_rates: four numbers, review_from_tier, intervene_from_tier, intervention, "
         "context_weights, minimum_records, seed}",
+    )
+    invariants = serializers.ChoiceField(
+        list(guarding.CHOICES),
+        required=False,
+        help_text="default: keep those of the version in use",
     )
 
 

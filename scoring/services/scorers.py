@@ -107,6 +107,15 @@ def propose(
     return version
 
 
+def find_proposed_by(project: Project, job: str) -> ScorerVersion | None:
+    """The version that a job has proposed, where it has run that far already."""
+    return (
+        ScorerVersion.objects.select_related("scorer")
+        .filter(scorer__project=project, baseline__job=job)
+        .first()
+    )
+
+
 def release(actor: Actor, *, version: ScorerVersion) -> ScorerVersion:
     """Put a version in use: from now on records are scored by it.
 

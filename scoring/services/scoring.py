@@ -42,7 +42,16 @@ def decide(version: ScorerVersion, subjects: Sequence[Subject], *, top: int = 5)
         top: terms that the reasons tell apart; 0 where nobody reads them.
     """
     judge = scorers.load(version.pk)
-    decisions: list[Decision | None] = [None] * len(subjects)
+    return [_decision(version.pk, judgement) for judgement in judge_all(judge, subjects, top=top)]
+
+
+def judge_all(judge: Judge, subjects: Sequence[Subject], *, top: int) -> list[Judgement]:
+    """The judgement on each subject, in the order given; for versions that are not stored yet too.
+
+    Args:
+        top: terms that the reasons tell apart; 0 where nobody reads them.
+    """
+    found: dict[int, Judgement] = {}
     groups: dict[str, list[int]] = {}
     for index, subject in enumerate(subjects):
         groups.setdefault(subject.model, []).append(index)
@@ -50,9 +59,8 @@ def decide(version: ScorerVersion, subjects: Sequence[Subject], *, top: int = 5)
         members = [subjects[i] for i in indices]
         records = [_said(subject) if judge.has_invariants else {} for subject in members]
         judged = _judged(judge, batch_of(model, members), records, top)
-        for index, judgement in zip(indices, judged, strict=True):
-            decisions[index] = _decision(version.pk, judgement)
-    return [decision for decision in decisions if decision is not None]
+        found |= dict(zip(indices, judged, strict=True))
+    return [found[index] for index in range(len(subjects))]
 
 
 def _judged(
