@@ -55,6 +55,7 @@ class VersionSerializer(serializers.Serializer[Any]):
     digest = serializers.CharField(help_text="SHA-256 of the frozen state")
     baseline = serializers.DictField(help_text="from when to when, how many records of which model")
     created_at = serializers.DateTimeField()
+    created_by = serializers.CharField(allow_null=True, help_text="who asked for it")
     released_at = serializers.DateTimeField(allow_null=True)
     released_by = serializers.CharField(allow_null=True)
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from django.db import ProgrammingError, transaction
+from django.test import Client
 
 from oversight.audit.models import AuditEvent
 from oversight.jobs.models import Job
@@ -15,6 +16,7 @@ from scoring import tasks as scoring_tasks
 from scoring.models import Backtest, InferenceRecord, RecordScore, ScorerVersion
 from tests.factories import make_api, make_project
 from tests.learning import judge, stream
+from tests.worlds import BACKEND
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -183,3 +185,48 @@ def test_episodes_end_with_a_day_without_violations():
         "episode 2",
         "episode 3",
     ]
+
+
+class TestPages:
+    BASE = "/p/{}/scorers/default/versions/"
+
+    @pytest.fixture
+    def page(self, judged, project, owner):
+        client = Client()
+        client.force_login(owner.user, backend=BACKEND)
+        return client, self.BASE.format(project.slug)
+
+    def test_two_versions_stand_side_by_side(self, judged, page):
+        client, base = page
+        empty = client.get(f"{base}3/compare/").content.decode()
+        assert "Not compared yet" in empty
+        asked = client.post(f"{base}3/backtest", {"reference": "2"})
+        assert tasks.backtest_scorer(asked["Location"].rstrip("/").rsplit("/", 1)[1]) == "done"
+        shown = client.get(f"{base}3/compare/?with=2")
+        text = shown.content.decode()
+        assert shown.context["other"].number == 2
+        assert "better" in text
+        told = judged.get(f"{VERSIONS}/3/backtest").json()
+        at = told["tiers"][1]["recall_gain"]
+        assert f"{100 * at['value']:+.1f}" in text
+        assert f"{100 * at['low']:+.1f} to {100 * at['high']:+.1f}" in text
+        assert "settings.signals" in text
+        assert "style=" not in text
+        detail = client.get(f"{base}3/").content.decode()
+        assert f"{base}3/compare/?with=2" in detail
+
+    def test_what_is_not_known_says_why_on_the_page_too(self, judged, page, queue):
+        client, base = page
+        asked = client.post(f"{base}1/backtest", {"reference": "2"})
+        assert tasks.backtest_scorer(asked["Location"].rstrip("/").rsplit("/", 1)[1]) == "done"
+        text = client.get(f"{base}1/compare/?with=2").content.decode()
+        assert "no judged record is an alarm at this tier" in text
+        assert "it states no probabilities" in text
+
+    def test_only_who_may_sees_and_asks(self, judged, page, project, reviewer):
+        client, base = page
+        other = Client()
+        other.force_login(reviewer.user, backend=BACKEND)
+        assert other.get(f"{base}3/compare/").status_code == 403
+        assert other.post(f"{base}3/backtest").status_code == 403
+        assert client.get(f"{base}3/compare/?with=77").status_code == 404
