@@ -15,6 +15,8 @@ from review.selectors import rounds as selectors
 from review.services import (
     backtesting,
     datasets,
+    learning,
+    learning_schedule,
     reconciliation,
     refitting,
     rounds,
@@ -68,3 +70,15 @@ def backtest_scorer(job_id: str) -> str:
 @shared_task(name="review.tasks.refit_scorer")
 def refit_scorer(job_id: str) -> str:
     return jobs.run(job_id, refitting.run)
+
+
+@shared_task(name="review.tasks.learn")
+def learn(job_id: str) -> str:
+    return jobs.run(job_id, learning.run)
+
+
+@shared_task(name="review.tasks.learn_where_due")
+def learn_where_due() -> int:
+    return sum(
+        learning_schedule.ask_if_due(project) is not None for project in Project.objects.all()
+    )

@@ -47,6 +47,10 @@ class BacktestSerializer(serializers.Serializer[Any]):
     segments = serializers.ListField(help_text="the same at segment_tier, by field and value")
     segment_tier = serializers.IntegerField()
     calibration = serializers.DictField(help_text="log_loss, brier, calibration_error by version")
+    calibration_gain = serializers.DictField(
+        help_text="of a recalibrated version: weighted mean difference of log loss, out of fold, "
+        "{rule, value, low, high, says}; below 0 is better; empty for others"
+    )
     evaluation = serializers.DictField(help_text="the same on held-out labels; decides nothing")
     verdict = serializers.DictField(help_text="{rule, tier, says: better|worse|undecided, reason}")
 

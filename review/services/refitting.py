@@ -67,21 +67,51 @@ def ask_for_refit(
 def run(job: Job, progress: Reports) -> dict[str, Any]:
     """Carry out a refit; a second run finds the version and the backtest of the first."""
     given = job.arguments
-    queue = ReviewQueue.objects.select_related("project").get(
-        project=job.project, pk=given["queue"]
-    )
-    actor = system_actor(job.project, f"job:{job.pk}")
-    labels = verified.verified_labels(queue, given["question"])
-    progress.report(0, 2)
-    fitted = fitting.fit(
-        actor,
+    return refit(
+        system_actor(job.project, f"job:{job.pk}"),
         slug=given["scorer"],
+        queue=ReviewQueue.objects.select_related("project").get(
+            project=job.project, pk=given["queue"]
+        ),
+        question=given["question"],
         since=_moment(given["since"]),
         until=_moment(given["until"]),
         config=given["config"],
+        progress=progress,
+        job=job,
+    )
+
+
+def refit(
+    actor: Actor,
+    *,
+    queue: ReviewQueue,
+    progress: Reports,
+    slug: str = scorers.DEFAULT,
+    question: str = "",
+    since: datetime | None = None,
+    until: datetime | None = None,
+    config: Mapping[str, Any] | None = None,
+    job: Job | None = None,
+) -> dict[str, Any]:
+    """Fit, propose and backtest; the arguments are those of `ask_for_refit`.
+
+    Raises:
+        InvalidInput: the window is too small, or cannot be fitted.
+    """
+    access.require(actor, "scorers:write")
+    labels = verified.verified_labels(queue, question)
+    asker = find_asker(job) if job else None
+    progress.report(0, 2)
+    fitted = fitting.fit(
+        actor,
+        slug=slug,
+        since=since,
+        until=until,
+        config=config,
         verdicts=labels,
-        created_by=find_asker(job),
-        job=str(job.pk),
+        created_by=asker,
+        job=str(job.pk) if job else "",
     )
     progress.report(1, 2)
     version = ScorerVersion.objects.select_related("scorer__current").get(pk=fitted.pk)
@@ -91,7 +121,7 @@ def run(job: Job, progress: Reports) -> dict[str, Any]:
         reference=backtests.reference_of(version),
         labels=labels,
         job=job,
-        created_by=find_asker(job),
+        created_by=asker,
     )
     progress.report(2, 2)
     return {

@@ -202,7 +202,7 @@ def _p_values(
         above += (simulated >= seen - slack).sum(axis=0)
         below += (simulated <= seen + slack).sum(axis=0)
     tail = (1.0 + np.minimum(above, below)) / (1.0 + n_simulations)
-    return np.minimum(1.0, 2.0 * tail).tolist()
+    return [float(value) for value in np.minimum(1.0, 2.0 * tail)]
 
 
 def _untestable(weights: FloatArray) -> str:

@@ -4,6 +4,7 @@ Neither is tested on labels that it learnt from, and held-out labels stand apart
 `evaluation`: they are told, and decide nothing.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,14 @@ def run(
     labels: verified.VerifiedLabels,
     job: Job | None = None,
     created_by: User | None = None,
+    calibration_gain: Mapping[str, Any] | None = None,
 ) -> Backtest:
     """Compare two versions and store the report; a job that runs twice finds its first one.
 
     Args:
         reference: None where nothing was in use before: then there is only one side.
         labels: of the project, from above.
+        calibration_gain: what cross-fitting said of a version that differs in its calibration.
     """
     access.require(actor, "figures:read")
     if job is not None and (stored := Backtest.objects.filter(job=job).first()) is not None:
@@ -63,6 +66,7 @@ def run(
     tested = usable & ~labels.held_out & ~learnt
     report = _report(labels, scored, tested, version, reference)
     report["evaluation"] = _report(labels, scored, usable & labels.held_out, version, reference)
+    report["calibration_gain"] = dict(calibration_gain or {})
     report["verdict"] = verdict_of(report, reference is not None)
     with transaction.atomic():
         made = Backtest.objects.create(

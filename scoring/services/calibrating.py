@@ -49,15 +49,17 @@ class Calibrated:
     learnt: LearntCalibration | None
 
 
-def calibrated(project: Project, state: ScorerState, labels: VerifiedLabels) -> Calibrated:
+def calibrated(
+    state: ScorerState, labels: VerifiedLabels, raw: npt.NDArray[np.float64]
+) -> Calibrated:
     """Fit the curve from the raw score of a state to the probability of a violation.
 
     Args:
         state: of any scorer; one that has a calibration gets another.
+        raw: float64 (n,), what the state gives the labelled records; see `raw_scores`.
     """
     if state.config["kind"] == COLD_START:
         return _none(state, "a scorer without a baseline gives every record the same score")
-    raw = raw_scores(project, state, labels.record_ids)
     usable = np.isfinite(raw) & ~np.isnan(labels.label) & (labels.weight > 0)
     usable &= ~labels.positives_only
     rows = np.flatnonzero(usable & ~labels.held_out)

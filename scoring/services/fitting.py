@@ -118,7 +118,8 @@ def fit(
         state, learnt = verdict_fitting.fit(actor.project, batches, settings, verdicts)
     state = guarding.guarded(state, invariants)
     if verdicts is not None:
-        made = calibrating.calibrated(actor.project, state, verdicts)
+        raw = calibrating.raw_scores(actor.project, state, verdicts.record_ids)
+        made = calibrating.calibrated(state, verdicts, raw)
         state, learnt["calibration"] = made.state, made.facts
     return scorers.propose(
         actor,

@@ -116,18 +116,30 @@ def find_proposed_by(project: Project, job: str) -> ScorerVersion | None:
     )
 
 
-def release(actor: Actor, *, version: ScorerVersion) -> ScorerVersion:
+def release(
+    actor: Actor,
+    *,
+    version: ScorerVersion,
+    rule: str = "",
+    instead_of: ScorerVersion | None = None,
+) -> ScorerVersion:
     """Put a version in use: from now on records are scored by it.
 
+    Args:
+        rule: name of the rule that releases it, where no person does.
+        instead_of: the version that must be in use still, where a comparison with it decided.
+
     Raises:
-        Conflict: it is in use already.
+        Conflict: it is in use already, or another than `instead_of` is.
     """
     access.require(actor, "scorers:write")
     with transaction.atomic():
         scorer = _lock(actor, version)
         if scorer.current_id == version.pk:
             raise errors.Conflict("this version is in use already")
-        _put_in_use(actor, scorer, version, "scorer.released")
+        if instead_of is not None and scorer.current_id != instead_of.pk:
+            raise errors.Conflict("another version was put in use meanwhile", code="overtaken")
+        _put_in_use(actor, scorer, version, "scorer.released", **({"rule": rule} if rule else {}))
     version.refresh_from_db()
     return version
 
@@ -175,7 +187,9 @@ def _lock(actor: Actor, version: ScorerVersion) -> Scorer:
     )
 
 
-def _put_in_use(actor: Actor, scorer: Scorer, version: ScorerVersion, action: str) -> None:
+def _put_in_use(
+    actor: Actor, scorer: Scorer, version: ScorerVersion, action: str, **detail: str
+) -> None:
     before = scorer.current
     _mark_released(version, actor)
     audit.record(
@@ -186,6 +200,7 @@ def _put_in_use(actor: Actor, scorer: Scorer, version: ScorerVersion, action: st
         scorer=scorer.slug,
         before=before.number if before else None,
         after=version.number,
+        **detail,
     )
 
 

