@@ -102,7 +102,7 @@ def test_verdicts_propose_a_version_that_waits_for_a_click(project, fitted, judg
     assert all(0 < result["p_violation"] < 1 for result in results)
     monitor = Monitor(from_bytes(bytes(version.state)))
     for record, result in zip(fresh, results, strict=True):
-        same = monitor.process(record) if hasattr(monitor, "process") else monitor.check(record)
+        same = monitor.check(record)
         assert same.p_violation == result["p_violation"]
     stored = InferenceRecord.objects.get(external_id=fresh[0]["external_id"])
     assert stored.p_violation == results[0]["p_violation"]

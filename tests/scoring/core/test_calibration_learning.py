@@ -54,7 +54,7 @@ def test_out_of_fold_means_without_the_own_fold():
 
 def test_few_in_effect_get_the_plain_curve():
     rng = np.random.default_rng(3)
-    raw, labels, weights, folds = stream(rng, 9000)
+    raw, labels, _, folds = stream(rng, 9000)
     assert learn_calibration(raw, labels, np.ones(len(raw)), folds).calibration.method == "isotonic"
     heavy = np.where(rng.random(len(raw)) < 0.01, 1000.0, 1.0)
     lopsided = learn_calibration(raw, labels, heavy, folds)
