@@ -11,9 +11,7 @@ from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from review.models import LearningRun
 
-CHART_WIDTH = 400.0  # user units for shares from 0 to `GapPage.top`
-ROW_HEIGHT = 26.0
-CHART_ROWS = 12
+CHART_WIDTH = 100.0  # user units for shares from 0 to `GapPage.top`
 _FIELDS = {"model": "model {}", "region": "region {}", "tier": "tier {}", "month": "month {}"}
 
 
@@ -32,11 +30,6 @@ class GapRow:
     is_flagged: bool
     reason: str
     sentence: str
-    y: float
-    tick_top: float
-    tick_end: float
-    dot_top: float
-    dot_end: float
     stated_x: float
     observed_x: float
     low_x: float
@@ -50,9 +43,7 @@ class GapPage:
     overall: GapRow | None
     flagged: tuple[GapRow, ...]
     rows: tuple[GapRow, ...]
-    drawn: tuple[GapRow, ...]
-    height: float
-    top: float  # the share at the drawing's right end, in percent
+    top: float  # the share at the drawings' right end, in percent
     n_tested: int
     n_labels: int
     by_bins: bool
@@ -89,16 +80,14 @@ def gap_page(run: LearningRun) -> GapPage:
     """The gaps of a run as rows, the flagged ones first."""
     told = run.report["gaps"]
     by_bins = told["basis"] == "score_bins"
-    drawn = [gap for gap in told["segments"] if gap["p_value"] is not None][:CHART_ROWS]
-    top = max([0.05, *(max(gap["high"], gap["stated"]) for gap in drawn)])
-    rows = [_row(gap, place, top, by_bins) for place, gap in enumerate(told["segments"])]
+    tested = [gap for gap in told["segments"] if gap["p_value"] is not None]
+    top = max([0.05, *(max(gap["high"], gap["stated"]) for gap in tested)])
+    rows = [_row(gap, top, by_bins) for gap in told["segments"]]
     ordered = sorted(rows, key=lambda row: not row.is_flagged)
     return GapPage(
-        overall=_row(told["overall"], 0, 1.0, by_bins) if told["overall"] else None,
+        overall=_row(told["overall"], 1.0, by_bins) if told["overall"] else None,
         flagged=tuple(row for row in rows if row.is_flagged),
         rows=tuple(ordered),
-        drawn=tuple(rows[: len(drawn)]),
-        height=ROW_HEIGHT * len(drawn),
         top=100 * top,
         n_tested=told.get("n_tested", 0),
         n_labels=told["n_labels"],
@@ -130,7 +119,7 @@ def sentence(gap: Mapping[str, Any], by_bins: bool) -> str:
     return f"{said}: it suspects about {about} without cause."
 
 
-def _row(gap: Mapping[str, Any], place: int, top: float, by_bins: bool) -> GapRow:
+def _row(gap: Mapping[str, Any], top: float, by_bins: bool) -> GapRow:
     def x(share: float) -> float:
         return round(CHART_WIDTH * min(share / top, 1.0), 2)
 
@@ -146,11 +135,6 @@ def _row(gap: Mapping[str, Any], place: int, top: float, by_bins: bool) -> GapRo
         is_flagged=gap["is_flagged"],
         reason=gap["reason"],
         sentence=sentence(gap, by_bins),
-        y=ROW_HEIGHT * (place + 0.5),
-        tick_top=ROW_HEIGHT * (place + 0.2),
-        tick_end=ROW_HEIGHT * (place + 0.8),
-        dot_top=ROW_HEIGHT * (place + 0.38),
-        dot_end=ROW_HEIGHT * (place + 0.62),
         stated_x=x(gap["stated"]),
         observed_x=x(gap["observed"]),
         low_x=x(gap["low"]),

@@ -15,7 +15,7 @@ from review.services import rounds, verified
 from scoring import tasks as scoring_tasks
 from scoring.models import Backtest, InferenceRecord, RecordScore, ScorerVersion
 from tests.factories import make_api, make_project
-from tests.learning import judge, stream
+from tests.learning import judge_at_once, stream
 from tests.worlds import BACKEND
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,7 +47,7 @@ def judged(api, owner, reviewer, queue, send):
     fit(api, signals={"toxicity": {}}, fingerprint_weight=2.0)
     send(stream(250, first=1000, seed=4, share=0.25))
     rounds.run(owner, queue=queue, budget=110)
-    judge(reviewer, queue)
+    judge_at_once(reviewer, queue)
     return api
 
 

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 
+from oversight.tenancy.actors import system_actor
 from review.models import Case, CaseEvidence, SamplingRound
 from review.selectors.learning_labels import labels_of, n_resolved_since
 from review.services import cases, rounds
 from scoring.models import InferenceRecord
-from tests.factories import make_project
+from tests.factories import make_api, make_member, make_project
 from tests.judging import rows_of
-from tests.learning import judge, publish_rules, stream
+from tests.learning import judge, judge_at_once, publish_rules, stream
 
 ERASED = "2026-01-01T00:00Z"
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -105,3 +106,29 @@ def test_other_projects_and_queues_teach_nothing(reviewer, owner, queue, send):
     stranger = make_project()
     assert len(labels_of(stranger.queues.get())) == 0
     assert len(labels_of(queue)) > 0
+
+
+def test_answers_written_at_once_are_those_of_the_services(reviewer, owner, queue, send):
+    """What tests of learning stand on is what reviewers would have left behind."""
+    send(stream(40, share=0.4))
+    rounds.run(owner, queue=queue, budget=100)
+    judge_at_once(reviewer, queue)
+    at_once = labels_of(queue)
+    other = make_project()
+    send_to(other, stream(40, share=0.4))
+    theirs = other.queues.get()
+    rounds.run(system_actor(other), queue=theirs, budget=100)
+    judge(make_member(other), theirs)
+    given = labels_of(theirs)
+    assert len(at_once) > 30
+    for name in ("weight", "positives_only", "known"):
+        mine, own = getattr(at_once, name), getattr(given, name)
+        assert set(mine.tolist()) == set(own.tolist())
+    names = InferenceRecord.objects.in_bulk([*at_once.record_ids, *given.record_ids])
+    for labels in (at_once, given):
+        said = [names[record].external_id.startswith("v-") for record in labels.record_ids]
+        assert labels.label.tolist() == [float(violates) for violates in said]
+
+
+def send_to(project, records):
+    make_api(project).post("records", {"records": records})

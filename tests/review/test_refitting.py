@@ -13,19 +13,22 @@ from scoring.models import Backtest, InferenceRecord, ScorerVersion
 from scoring.services import verdict_fitting
 from scoring.verified import TESTING
 from tests.factories import make_member
-from tests.learning import judge, stream
+from tests.learning import judge_at_once, stream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
 def judged(project, api, owner, reviewer, queue, send):
-    """An ensemble in use, and 230 records judged of which about half violate."""
+    """A version in use that looks at noise, and 230 records judged of which about half violate."""
     send(stream(760, seed=3, share=0))
-    call_command("fit-scorer", "--project", project.slug, "--release", stdout=StringIO())
+    call_command(
+        "fit-scorer", "--project", project.slug, "--kind", "ensemble", "--release",
+        "--config", '{"signals": {"noise": {}}, "alpha": 0}', stdout=StringIO(),
+    )  # fmt: skip
     send(stream(260, first=1000, seed=4, share=0.5))
     rounds.run(owner, queue=queue, budget=230)
-    judge(reviewer, queue)
+    judge_at_once(reviewer, queue)
     return queue
 
 
