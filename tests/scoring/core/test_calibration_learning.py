@@ -23,19 +23,21 @@ def stream(rng, n, *, slope=2.0, base=-2.5):
     return raw[taken], labels, 1.0 / inclusion[taken], folds
 
 
-def test_it_beats_the_base_rate_on_records_it_never_saw():
+def test_it_beats_the_base_rate_on_records_it_never_saw_and_says_by_how_much():
     rng = np.random.default_rng(1)
-    raw, labels, weights, folds = stream(rng, 1500)
-    learnt = learn_calibration(raw, labels, weights, folds)
     fresh_raw = rng.normal(size=20_000)
-    truth = expit(2.0 * fresh_raw - 2.5)
-    fresh = (rng.random(20_000) < truth).astype(float)
-    of_curve = log_losses(learnt.calibration.probability(fresh_raw), fresh).mean()
-    of_rate = log_losses(np.full(20_000, np.average(labels, weights=weights)), fresh).mean()
-    assert of_curve < of_rate - 0.05
-    # what it says of itself out of fold is about what fresh records say, not better
-    own = np.average(log_losses(learnt.out_of_fold, labels), weights=weights)
-    assert own == pytest.approx(of_curve, abs=0.06)
+    fresh = (rng.random(20_000) < expit(2.0 * fresh_raw - 2.5)).astype(float)
+    flattery = []
+    for _ in range(20):
+        raw, labels, weights, folds = stream(rng, 1500)
+        learnt = learn_calibration(raw, labels, weights, folds)
+        of_curve = log_losses(learnt.calibration.probability(fresh_raw), fresh).mean()
+        rate = np.full(20_000, np.average(labels, weights=weights))
+        assert of_curve < log_losses(rate, fresh).mean() - 0.05
+        own = np.average(log_losses(learnt.out_of_fold, labels), weights=weights)
+        flattery.append(of_curve - own)
+    # out of fold it speaks of itself as fresh records do: 20 estimates of sd about 0.04
+    assert abs(np.mean(flattery)) < 0.03
 
 
 def test_out_of_fold_means_without_the_own_fold():
