@@ -3,7 +3,17 @@
 from django.urls import path
 
 from review import rule_urls
-from review.views import backtests, datasets, desk, estimates, evidence, learning, queues, records, rounds
+from review.views import (
+    backtests,
+    datasets,
+    desk,
+    estimates,
+    evidence,
+    learning,
+    queues,
+    records,
+    rounds,
+)
 
 app_name = "review"
 

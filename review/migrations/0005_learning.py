@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('jobs', '0003_ledger_and_ticks'),
-        ('review', '0003_evidence_reveal'),
+        ('review', '0004_population_counts'),
         ('scoring', '0006_backtests'),
         ('tenancy', '0004_legal_holds'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
