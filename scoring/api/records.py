@@ -2,13 +2,14 @@
 
 from uuid import UUID
 
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.lib import codec, deadline, errors, metrics, paging
 from oversight.tenancy.authentication import ActorRequest
-from scoring.api import serializers
+from scoring.api import answers, serializers
 from scoring.intake import body
 from scoring.selectors import records as selectors
 from scoring.services import ingest
@@ -29,7 +30,7 @@ class RecordsView(APIView):
         parameters=[OpenApiParameter("results", str, enum=_RESULTS, default="all")],
         responses={200: serializers.OutcomeSerializer, 422: serializers.OutcomeSerializer},
     )
-    def post(self, request: ActorRequest) -> Response:
+    def post(self, request: ActorRequest) -> HttpResponse:
         shown = request.query_params.get("results", "all")
         if shown not in _RESULTS:
             raise errors.InvalidInput.at("results", "none, rejected or all")
@@ -39,9 +40,10 @@ class RecordsView(APIView):
             done = ingest.ingest(request.user, slices=slices)
         for outcome in ("accepted", "duplicates", "rejected"):
             metrics.RECORDS.labels(outcome).inc(getattr(done, outcome))
-        return Response(
-            serializers.outcome(done, shown),
+        return HttpResponse(
+            answers.encode(done, shown),
             status=200 if done.accepted or done.duplicates else 422,
+            content_type=body.JSON,
         )
 
     @extend_schema(

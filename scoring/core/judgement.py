@@ -18,6 +18,7 @@ from scoring.core.scorers.contract import (
     InvalidBatchError,
     InvalidConfigError,
     RecordBatch,
+    ScoredBatch,
     Scorer,
 )
 from scoring.core.scorers.guard_v1 import Judgement, Violated, judgement
@@ -77,13 +78,25 @@ class Judge:
 
         Raises InvalidBatchError where the two differ in length or do not fit the scorer.
         """
+        scored, violated = self.examine(batch, records)
+        return [judgement(scored, i, found, top) for i, found in enumerate(violated)]
+
+    def examine(
+        self, batch: RecordBatch, records: Sequence[Mapping[str, Any]]
+    ) -> tuple[ScoredBatch, Sequence[Sequence[Violated]]]:
+        """What `judge` decides on: the scores as columns, and what each record violates.
+
+        Where a record violates nothing, its row of the columns is the decision.
+
+        Raises as `judge` does.
+        """
         if len(records) != batch.n:
             raise InvalidBatchError(f"{len(records)} records for a batch of {batch.n}")
         scored = self.scorer.score(batch)
         violated: Sequence[Sequence[Violated]] = [()] * batch.n
         if self._invariants is not None:
             violated = self._invariants.evaluate_batch(records)
-        return [judgement(scored, i, found, top) for i, found in enumerate(violated)]
+        return scored, violated
 
 
 def with_invariants(state: ScorerState, document: Mapping[str, Any] | None) -> ScorerState:

@@ -16,7 +16,6 @@ from oversight.lib.clock import rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from scoring.core.scorers.contract import RecordBatch
-from scoring.intake import fingerprints
 from scoring.models import InferenceRecord, RecordPayload, ScorerVersion
 from scoring.services import guarding, kinds, scorers
 from scoring.services.scoring import Subject, batch_of
@@ -132,15 +131,15 @@ def _window(
         )
         for row in chunk:
             model = row.model_version
-            packed = stored.get(row.pk)
+            dimension = model.fingerprint_dimension
+            packed = stored.get(row.pk) if dimension is not None else None
             yield (
                 row,
                 Subject(
                     model=model.name,
                     signals=row.signals,
                     context=row.context,
-                    fingerprint=fingerprints.unpack(bytes(packed), model.fingerprint_dimension)
-                    if packed is not None and model.fingerprint_dimension is not None
-                    else None,
+                    fingerprint=None if packed is None else bytes(packed),
+                    dimension=dimension,
                 ),
             )

@@ -6,7 +6,8 @@ A batch holds records of one model, so that its fingerprints form one matrix; ca
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,8 @@ class Term:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One line of the explanation of a record's score."""
+class Reason(NamedTuple):
+    """One line of the explanation of a record's score; a tuple, since every record has several."""
 
     kind: str
     name: str
@@ -167,21 +167,51 @@ class ScoredBatch:
         """
         row = self.contributions[i]
         order = np.argsort(-np.abs(row), kind="stable")
-        n_listed = min(max(top, 1), max(int(np.count_nonzero(row)), 1), len(row))
-        reasons = [
-            Reason(self.terms[j].kind, self.terms[j].name, float(row[j]), self.describe(i, int(j)))
-            for j in order[:n_listed]
+        return self._told(
+            i, row[order].tolist(), order.tolist(), top, float(self.raw[i]), float(self.weight[i])
+        )
+
+    def all_reasons(self, top: int = 5) -> list[list[Reason]]:
+        """`reasons(i, top)` of every row i, with all rows sorted at once."""
+        order = np.argsort(-np.abs(self.contributions), axis=1, kind="stable")
+        ranked = np.take_along_axis(self.contributions, order, axis=1)
+        rows = zip(
+            ranked.tolist(), order.tolist(), self.raw.tolist(), self.weight.tolist(), strict=True
+        )
+        return [
+            self._told(i, contributions, terms, top, raw, weight)
+            for i, (contributions, terms, raw, weight) in enumerate(rows)
         ]
-        tail = order[n_listed:]
-        n_tail = int(np.count_nonzero(row[tail]))
-        if n_tail:
-            rest = float(self.raw[i]) - sum(reason.contribution for reason in reasons)
-            terms = "term" if n_tail == 1 else "terms"
-            reasons.append(Reason(OTHER, OTHER, rest, f"{n_tail} smaller {terms} together"))
-        if self.weight[i] > 1.0:
-            detail = f"the tier is chosen as if this were {self.weight[i]:g} times as rare"
+
+    def _told(
+        self,
+        i: int,
+        contributions: list[float],
+        terms: list[int],
+        top: int,
+        raw: float,
+        weight: float,
+    ) -> list[Reason]:
+        """Reasons of row i from its contributions in descending size, and whose they are."""
+        n_nonzero = len(contributions) - contributions.count(0.0)  # zeros come last
+        n_listed = min(max(top, 1), max(n_nonzero, 1), len(contributions))
+        reasons = [
+            Reason(*self._names[j], contribution, self.describe(i, j))
+            for contribution, j in zip(contributions[:n_listed], terms[:n_listed], strict=True)
+        ]
+        n_tail = n_nonzero - n_listed
+        if n_tail > 0:
+            rest = raw - sum(contributions[:n_listed])
+            plural = "term" if n_tail == 1 else "terms"
+            reasons.append(Reason(OTHER, OTHER, rest, f"{n_tail} smaller {plural} together"))
+        if weight > 1.0:
+            detail = f"the tier is chosen as if this were {weight:g} times as rare"
             reasons.append(Reason("context", "weight", 0.0, detail))
         return reasons
+
+    @cached_property
+    def _names(self) -> list[tuple[str, str]]:
+        return [(term.kind, term.name) for term in self.terms]
 
 
 class Scorer(Protocol):

@@ -186,7 +186,9 @@ class EnsembleV1:
             low=low,
             high=high,
             cold_start=False,
-            describe=lambda i, j: self._describe(batch.model, j, observed[i, j], squashed[i, j]),
+            describe=lambda i, j: self._describe(
+                batch.model, j, observed.item(i, j), squashed.item(i, j)
+            ),
             intervention=self._intervention,
         )
 

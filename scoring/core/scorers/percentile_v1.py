@@ -165,7 +165,9 @@ class PercentileV1:
             low=np.clip(score - share @ error, 0.0, 1.0) * known,
             high=np.clip(score + share @ error, 0.0, 1.0) * known,
             cold_start=False,
-            describe=lambda i, j: self._describe(batch.model, j, observed[i, j], rank[i, j]),
+            describe=lambda i, j: self._describe(
+                batch.model, j, observed.item(i, j), rank.item(i, j)
+            ),
             intervention=self._rule.intervention,
         )
 
