@@ -9,6 +9,7 @@ same evidence: the model's fingerprint, or signals alone.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,15 @@ class Part:
     scale: RobustScale
     direction: str = rank_v1.HIGH
     centre: float = 0.0
+
+    @cached_property
+    def median(self) -> float:
+        """The baseline's median as it was observed, before orientation."""
+        return -self.scale.median if self.direction == rank_v1.LOW else self.scale.median
+
+    @cached_property
+    def median_text(self) -> str:
+        return f"{self.median:.4g}"
 
     def oriented(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """x so that larger is more anomalous."""
@@ -234,11 +244,11 @@ class EnsembleV1:
                     f"value {observed:.4g} lies {abs(observed - part.centre):.4g} from the"
                     f" baseline's median {part.centre:.4g}; {part.scale.median:.4g} is usual"
                 )
-            median = -part.scale.median if part.direction == rank_v1.LOW else part.scale.median
+            median = part.median
             side = "above" if observed >= median else "below"
             return (
                 f"value {observed:.4g} is {abs(spreads):.1f} spreads {side} the baseline's"
-                f" median {median:.4g}"
+                f" median {part.median_text}"
             )
         if math.isinf(observed):
             return "the fingerprint is not finite, so the record goes to review"
