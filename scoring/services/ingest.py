@@ -109,7 +109,6 @@ def _repeat_first_of_twins(batch: Sequence[Incoming]) -> None:
 
 
 def _score(project: Project, fresh: Sequence[Incoming]) -> None:
-    version = scorers.current_version(project)
     subjects = [
         scoring.Subject(
             model=i.sent.model.name,
@@ -121,7 +120,8 @@ def _score(project: Project, fresh: Sequence[Incoming]) -> None:
         )
         for i in fresh
     ]
-    for incoming, decision in zip(fresh, scoring.decide(version, subjects), strict=True):
+    decisions = scoring.decide(scorers.current_version_id(project), subjects)
+    for incoming, decision in zip(fresh, decisions, strict=True):
         incoming.decision = decision
 
 

@@ -22,9 +22,16 @@ from scoring.models import Scorer, ScorerVersion
 DEFAULT = "default"
 
 
+def current_version_id(project: Project) -> int:
+    """The key of `current_version`, without loading what was fitted."""
+    found = Scorer.objects.filter(project=project, slug=DEFAULT).values_list("current_id").first()
+    return current_version(project).pk if found is None or found[0] is None else found[0]
+
+
 def current_version(project: Project) -> ScorerVersion:
     """The released version that scores a project's records; made at cold start if there is none."""
-    scorer = Scorer.objects.select_related("current").filter(project=project, slug=DEFAULT).first()
+    found = Scorer.objects.select_related("current").defer("current__state")
+    scorer = found.filter(project=project, slug=DEFAULT).first()
     if scorer is not None and scorer.current is not None:
         return scorer.current
     try:

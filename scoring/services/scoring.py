@@ -21,7 +21,7 @@ from scoring.core.scorers.contract import InvalidBatchError, Reason, RecordBatch
 from scoring.core.scorers.guard_v1 import judgement
 from scoring.decisions import Decision, ToldReason, encode_intervention, encode_reasons
 from scoring.intake import fingerprints, wire
-from scoring.models import Action, ScorerVersion
+from scoring.models import Action
 from scoring.services import scorers
 
 N_REASONS = 5  # of a scorer's terms, told one by one
@@ -42,9 +42,9 @@ class Subject:
     record: wire.Record | None = None
 
 
-def decide(version: ScorerVersion, subjects: Sequence[Subject]) -> list[Decision]:
-    """Score, check the version's invariants and decide, in the order given."""
-    judge = scorers.load(version.pk)
+def decide(version_id: int, subjects: Sequence[Subject]) -> list[Decision]:
+    """Score by a released version, check its invariants and decide, in the order given."""
+    judge = scorers.load(version_id)
     decisions: list[Decision | None] = [None] * len(subjects)
     groups: dict[str, list[int]] = {}
     for index, subject in enumerate(subjects):
@@ -52,7 +52,7 @@ def decide(version: ScorerVersion, subjects: Sequence[Subject]) -> list[Decision
     for model, indices in groups.items():
         members = [subjects[i] for i in indices]
         records = [_said(subject) for subject in members] if judge.has_invariants else None
-        decided = _decide_group(version.pk, judge, batch_of(model, members), records)
+        decided = _decide_group(version_id, judge, batch_of(model, members), records)
         for index, decision in zip(indices, decided, strict=True):
             decisions[index] = decision
     return [decision for decision in decisions if decision is not None]
