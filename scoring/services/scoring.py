@@ -83,7 +83,7 @@ def _decide_group(
         scored.weight.tolist(),
         scored.tier.tolist(),
         scored.action.tolist(),
-        scored.all_reasons(N_REASONS),
+        scored.explanations(N_REASONS),
         violated,
         repeat(False) if unscorable is None else batch.fingerprint_rows.tolist(),
         strict=False,
@@ -94,7 +94,7 @@ def _decide_group(
         if found:
             judged = judgement(scored, i, found, N_REASONS)
             raw, tier, action = judged.raw, judged.tier, int(judged.action)
-            reasons, asked = list(judged.reasons), judged.intervention
+            reasons, asked = [*judged.reasons], judged.intervention
         if is_unscorable and unscorable is not None:
             action, reasons = max(action, Action.REVIEW), [*reasons, unscorable]
         decisions.append(

@@ -123,7 +123,8 @@ class RecordBatch:
         return self.has_fingerprint
 
 
-Describe = Callable[[int, int], str]
+Describe = Callable[[int, Sequence[int]], Sequence[str]]
+Explanation = tuple[str, str, float, str]  # the fields of a Reason
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,7 +140,8 @@ class ScoredBatch:
     low, high: float64 (n,), interval of the score, NaN where unknown.
     cold_start: no baseline yet, so the score says nothing.
     intervention: what INTERVENE means under this scorer.
-    describe: (row, term) -> one plain sentence; called only when reasons are asked for.
+    describe: (row, terms) -> a plain sentence for each term; called only when reasons are asked
+        for.
     """
 
     raw: NDArray[np.float64]
@@ -167,23 +169,24 @@ class ScoredBatch:
         """
         row = self.contributions[i]
         order = np.argsort(-np.abs(row), kind="stable")
-        return self._told(
+        told = self._explain(
             i, row[order].tolist(), order.tolist(), top, float(self.raw[i]), float(self.weight[i])
         )
+        return [Reason(*reason) for reason in told]
 
-    def all_reasons(self, top: int = 5) -> list[list[Reason]]:
-        """`reasons(i, top)` of every row i, with all rows sorted at once."""
+    def explanations(self, top: int = 5) -> list[list[Explanation]]:
+        """`reasons(i, top)` of every row i as plain tuples, with all rows sorted at once."""
         order = np.argsort(-np.abs(self.contributions), axis=1, kind="stable")
         ranked = np.take_along_axis(self.contributions, order, axis=1)
         rows = zip(
             ranked.tolist(), order.tolist(), self.raw.tolist(), self.weight.tolist(), strict=True
         )
         return [
-            self._told(i, contributions, terms, top, raw, weight)
+            self._explain(i, contributions, terms, top, raw, weight)
             for i, (contributions, terms, raw, weight) in enumerate(rows)
         ]
 
-    def _told(
+    def _explain(
         self,
         i: int,
         contributions: list[float],
@@ -191,22 +194,22 @@ class ScoredBatch:
         top: int,
         raw: float,
         weight: float,
-    ) -> list[Reason]:
-        """Reasons of row i from its contributions in descending size, and whose they are."""
+    ) -> list[Explanation]:
+        """Row i explained from its contributions, largest first, and the terms they belong to."""
         n_nonzero = len(contributions) - contributions.count(0.0)  # zeros come last
         n_listed = min(max(top, 1), max(n_nonzero, 1), len(contributions))
+        listed, told = contributions[:n_listed], terms[:n_listed]
         reasons = [
-            Reason(*self._names[j], contribution, self.describe(i, j))
-            for contribution, j in zip(contributions[:n_listed], terms[:n_listed], strict=True)
+            (*self._names[j], contribution, detail)
+            for j, contribution, detail in zip(told, listed, self.describe(i, told), strict=True)
         ]
         n_tail = n_nonzero - n_listed
         if n_tail > 0:
-            rest = raw - sum(contributions[:n_listed])
             plural = "term" if n_tail == 1 else "terms"
-            reasons.append(Reason(OTHER, OTHER, rest, f"{n_tail} smaller {plural} together"))
+            reasons.append((OTHER, OTHER, raw - sum(listed), f"{n_tail} smaller {plural} together"))
         if weight > 1.0:
             detail = f"the tier is chosen as if this were {weight:g} times as rare"
-            reasons.append(Reason("context", "weight", 0.0, detail))
+            reasons.append(("context", "weight", 0.0, detail))
         return reasons
 
     @cached_property
