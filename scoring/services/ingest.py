@@ -6,12 +6,12 @@ siblings. The identity of a record is its id (scoring/ids.py), so a retry meets 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
-from django.db import transaction
+from django.db import IntegrityError, connection, transaction
 from msgspec import UNSET
 
 from oversight.audit import services as audit
@@ -126,28 +126,51 @@ def _score(project: Project, fresh: Sequence[Incoming]) -> None:
 
 
 def _store(actor: Actor, fresh: Sequence[Incoming]) -> None:
-    project = actor.project
-    key = bytes(project.hash_key)
+    key = bytes(actor.project.hash_key)
     root = merkle.root([merkle.keyed(key, i.identity + i.content_hash) for i in fresh])
-    with transaction.atomic():
-        batch = IngestBatch.objects.create(project=project, n_records=len(fresh), merkle_root=root)
-        new = copying.store(_rows(project, batch.pk, fresh))
-        if len(new) != len(fresh):
-            IngestBatch.objects.filter(pk=batch.pk).update(n_records=len(new))
-        audit.record(
-            actor,
-            "records.ingested",
-            "ingest_batch",
-            batch.pk,
-            n_records=len(new),
-            merkle_root=root.hex(),
-        )
+    try:
+        with transaction.atomic():
+            new = _write(actor, fresh, root, copying.store)
+    except IntegrityError:  # somebody else stored one of them since it was looked up
+        with transaction.atomic():
+            new = _write(actor, fresh, root, copying.store_staged)
     known = stored.find(i.identity for i in fresh if i.identity not in new)
     for incoming in fresh:
         if incoming.identity in new:
             incoming.status = "accepted"
         else:
             _answer_known(incoming, known[incoming.identity])
+
+
+# A batch row by the model would cost as much as the rest of a small batch.
+_NEW_BATCH = """
+INSERT INTO scoring_ingestbatch (project_id, n_records, merkle_root) VALUES (%s, %s, %s)
+RETURNING id
+"""
+
+
+def _write(
+    actor: Actor,
+    fresh: Sequence[Incoming],
+    root: bytes,
+    store: Callable[[copying.Rows], set[bytes]],
+) -> set[bytes]:
+    """The batch with all that belongs to it, in the surrounding transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEW_BATCH, [actor.project.pk, len(fresh), root])
+        batch_id: int = cursor.fetchone()[0]
+    new = store(_rows(actor.project, batch_id, fresh))
+    if len(new) != len(fresh):
+        IngestBatch.objects.filter(pk=batch_id).update(n_records=len(new))
+    audit.record(
+        actor,
+        "records.ingested",
+        "ingest_batch",
+        batch_id,
+        n_records=len(new),
+        merkle_root=root.hex(),
+    )
+    return new
 
 
 def _rows(project: Project, batch_id: int, fresh: Sequence[Incoming]) -> copying.Rows:

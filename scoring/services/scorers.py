@@ -2,7 +2,7 @@
 
 from functools import lru_cache
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Max
 from django.db.models.functions import Now
 
@@ -20,12 +20,19 @@ from scoring.core.state import ScorerState, from_bytes, to_bytes
 from scoring.models import Scorer, ScorerVersion
 
 DEFAULT = "default"
+# Asked by every post of records.
+_CURRENT = """
+SELECT current_id FROM scoring_scorer
+WHERE project_id = %s AND slug = %s AND current_id IS NOT NULL
+"""
 
 
 def current_version_id(project: Project) -> int:
     """The key of `current_version`, without loading what was fitted."""
-    found = Scorer.objects.filter(project=project, slug=DEFAULT).values_list("current_id").first()
-    return current_version(project).pk if found is None or found[0] is None else found[0]
+    with connection.cursor() as cursor:
+        cursor.execute(_CURRENT, [project.pk, DEFAULT])
+        found = cursor.fetchone()
+    return current_version(project).pk if found is None else found[0]
 
 
 def current_version(project: Project) -> ScorerVersion:

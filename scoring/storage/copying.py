@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 
 from scoring.storage.binary import Layout
 
@@ -63,20 +63,18 @@ class Rows:
 def store(rows: Rows) -> set[bytes]:
     """Store rows in the surrounding transaction; returns the ids that were new.
 
-    The caller has looked up which ids exist, so all rows are new but for a race: then the COPY of
-    the savepoint fails as a whole and the rows go through a staging table instead.
+    The caller has looked up which ids exist, so all rows are new but for a race.
+
+    Raises:
+        IntegrityError: one is not. The transaction is lost; a new one goes by `store_staged`.
     """
-    try:
-        with transaction.atomic():
-            _copy(RECORDS.copy_statement, rows.records)
-            _copy(PAYLOADS.copy_statement, rows.payloads)
-        return set(rows.ids)
-    except IntegrityError:
-        with transaction.atomic():
-            return _store_staged(rows)
+    _copy(RECORDS.copy_statement, rows.records)
+    _copy(PAYLOADS.copy_statement, rows.payloads)
+    return set(rows.ids)
 
 
-def _store_staged(rows: Rows) -> set[bytes]:
+def store_staged(rows: Rows) -> set[bytes]:
+    """The same by way of a staging table: whoever else stored a row first has it."""
     with connection.cursor() as cursor:
         for layout in (RECORDS, PAYLOADS):
             cursor.execute(
