@@ -76,7 +76,9 @@ class Sender:
             if response.status in (429, 503) and not response.headers.get("Retry-After"):
                 self.retry_after_missing += 1
             if counts is not None:
-                for name, n in zip(("accepted", "duplicates", "rejected"), counts.groups(), strict=True):
+                for name, n in zip(
+                    ("accepted", "duplicates", "rejected"), counts.groups(), strict=True
+                ):
                     self.counts[name] += int(n)
 
 

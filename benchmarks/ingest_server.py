@@ -1,4 +1,4 @@
-"""A whole installation for the ingest benchmark: `manage.py up` on a folder and a port of its own."""
+"""An installation for the ingest benchmark: `manage.py up` on a folder and port of its own."""
 
 import json
 import os

@@ -1,15 +1,11 @@
 """The answer to `POST records`, encoded in one pass; reasons go out as the JSON that was stored."""
 
-from typing import Literal
-
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from scoring.models import Action
 from scoring.services.incoming import Incoming
 from scoring.services.ingest import Outcome
-
-Shown = Literal["all", "rejected", "none"]
 
 
 class _Error(msgspec.Struct):
@@ -44,8 +40,8 @@ _encoder = msgspec.json.Encoder()
 _LABELS = {action: action.label for action in Action}
 
 
-def encode(done: Outcome, shown: Shown) -> bytes:
-    """The body of the answer; `shown` says which records are told of."""
+def encode(done: Outcome, shown: str) -> bytes:
+    """The body of the answer; `shown` is all, rejected or none: which records are told of."""
     told = {
         "none": [],
         "rejected": [i for i in done.results if i.status == "rejected"],

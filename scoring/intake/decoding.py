@@ -115,11 +115,11 @@ def _settle(sent: _Record) -> int:
     if sent.signals is UNSET:
         sent.signals = {}
     else:
-        n += 1 + len(sent.signals)  # type: ignore[arg-type]
+        n += 1 + len(sent.signals)
     if sent.context is UNSET:
         sent.context = {}
     else:
-        n += 1 + len(sent.context)  # type: ignore[arg-type]
+        n += 1 + len(sent.context)
     if sent.fingerprint is UNSET:
         sent.fingerprint = None
     else:
@@ -135,7 +135,7 @@ def _settle(sent: _Record) -> int:
     if sent.consent is UNSET:
         sent.consent = wire.Consent()  # type: ignore[assignment]
     else:
-        n += 1 + _settle_consent(sent.consent)  # type: ignore[arg-type]
+        n += 1 + _settle_consent(sent.consent)
     return n
 
 
@@ -152,7 +152,7 @@ def _settle_model(sent: _Model) -> int:
     if sent.decoder is UNSET:
         sent.decoder = _NO_DECODER
     else:
-        n += 1 + _keys_of_json(bytes(sent.decoder))  # type: ignore[arg-type]
+        n += 1 + _keys_of_json(bytes(sent.decoder))
     return n
 
 

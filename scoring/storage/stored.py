@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -41,14 +42,18 @@ def find(record_ids: Iterable[bytes]) -> dict[bytes, Known]:
             key: (reasons.encode(), intervention and intervention.encode())
             for key, reasons, intervention in cursor.fetchall()
         }
-    return {
-        row[0].bytes: Known(
-            content_hash=bytes(row[1]),
-            is_erased=row[2],
-            decision=Decision(*row[3:9], Action(row[9]), *explained.get(row[0], ())),
-        )
-        for row in rows
-    }
+    return {row[0].bytes: _known(row, *explained.get(row[0], (b"[]", None))) for row in rows}
+
+
+def _known(row: tuple[Any, ...], reasons: bytes, intervention: bytes | None) -> Known:
+    _, content_hash, is_erased, scorer_version, raw, score, p, weight, tier, action = row
+    return Known(
+        content_hash=bytes(content_hash),
+        is_erased=is_erased,
+        decision=Decision(
+            scorer_version, raw, score, p, weight, tier, Action(action), reasons, intervention
+        ),
+    )
 
 
 def _array(ids: Sequence[bytes]) -> str:
