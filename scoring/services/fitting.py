@@ -3,55 +3,28 @@
 Held-out records never enter a fit, nor do records that were erased or closed to review.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
-from oversight.jobs import services as jobs
-from oversight.jobs.models import Job
 from oversight.lib import errors
 from oversight.lib.clock import rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
-from scoring.core.scorers.contract import RecordBatch
+from scoring.core.scorers.contract import BaselineTooSmallError, RecordBatch, ScorerError
+from scoring.core.scorers.ensemble_fit import fit_ensemble
+from scoring.core.scorers.percentile_fit import fit_percentile
+from scoring.core.state import ScorerState
 from scoring.models import InferenceRecord, RecordPayload, ScorerVersion
 from scoring.services import guarding, kinds, scorers
 from scoring.services.scoring import Subject, batch_of
 
 MAX_RECORDS = 20_000  # the newest of the window: quantiles need no more
 _CHUNK = 1_000
-
-
-def ask_for_fit(
-    actor: Actor,
-    *,
-    slug: str = scorers.DEFAULT,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    kind: str | None = None,
-    config: Mapping[str, Any] | None = None,
-) -> Job:
-    """A job that fits the next version of a scorer; the arguments are those of `fit`.
-
-    Raises:
-        InvalidInput: settings are malformed, or the window ends before it begins.
-    """
-    access.require(actor, "scorers:write")
-    if since is not None and until is not None and since >= until:
-        raise errors.InvalidInput.at("until", "must lie after the window's beginning", "too_early")
-    kinds.allowed(kind, config or {})
-    with transaction.atomic():
-        return jobs.enqueue(
-            actor,
-            "scoring.tasks.fit_scorer",
-            scorer=slug,
-            since=since and since.isoformat(),
-            until=until and until.isoformat(),
-            kind=kind,
-            config=dict(config or {}),
-        )
+_FITS: dict[str, Callable[..., ScorerState]] = {
+    "ensemble": fit_ensemble,
+    "percentile": fit_percentile,
+}
 
 
 def fit(
@@ -97,7 +70,7 @@ def fit(
     return scorers.propose(
         actor,
         slug=slug,
-        state=guarding.guarded(kinds.fit_first(names, batches, settings), invariants),
+        state=guarding.guarded(_fit_first(names, batches, settings), invariants),
         baseline={
             "n_records": n_records,
             "models": {model: len(subjects) for model, subjects in sorted(by_model.items())},
@@ -105,6 +78,27 @@ def fit(
             "last": last and rfc3339(last),
         },
     )
+
+
+def _fit_first(
+    names: Sequence[str], batches: Sequence[RecordBatch], settings: Mapping[str, Any]
+) -> ScorerState:
+    """The state of the first of these kinds for which the window is large enough.
+
+    Raises:
+        InvalidInput: it is too small for all of them, or its records cannot be fitted.
+    """
+    refusals = []
+    for name in names:
+        try:
+            return _FITS[name](batches, config=settings)
+        except BaselineTooSmallError as error:
+            refusals.append(f"{name}: {error}")
+        except ScorerError as error:  # what is wrong with the records, a lesser kind would hide
+            raise errors.InvalidInput(
+                f"no scorer could be fitted: {error}", code="no_fit"
+            ) from error
+    raise errors.InvalidInput(f"no scorer could be fitted: {'; '.join(refusals)}", code="no_fit")
 
 
 def _all_signals(batches: list[RecordBatch]) -> dict[str, dict[str, Any]]:
