@@ -4,10 +4,11 @@ A body costs several times its size while it is decoded, scored and written. Sma
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from oversight.lib import errors
+from oversight.lib import allowance, errors
 
 CAPACITY_BYTES = 8 * 1024 * 1024  # at once; a larger body is taken in alone
 SMALL_BYTES = 64 * 1024
@@ -28,6 +29,9 @@ class Room:
     def taken(self, n_bytes: int, *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
         """Hold so many bytes for the block.
 
+        Args:
+            wait_seconds: for room, and no longer than the request may still wait for the database.
+
         Raises:
             Unavailable: there was no room within that time.
         """
@@ -35,23 +39,32 @@ class Room:
             yield
             return
         n_bytes = min(n_bytes, self._capacity)
-        if not self._turn.acquire(timeout=wait_seconds):
-            raise _full()
-        try:
-            with self._free:
-                if not self._free.wait_for(
-                    lambda: self._taken + n_bytes <= self._capacity, wait_seconds
-                ):
-                    raise _full()
-                self._taken += n_bytes
-        finally:
-            self._turn.release()
+        left = allowance.current()
+        if left is not None:
+            wait_seconds = min(wait_seconds, left.next_wait_seconds())
+        began = time.monotonic()
+        self._take(n_bytes, began + wait_seconds)
+        if left is not None:
+            left.spend(time.monotonic() - began)
         try:
             yield
         finally:
             with self._free:
                 self._taken -= n_bytes
                 self._free.notify_all()
+
+    def _take(self, n_bytes: int, until: float) -> None:
+        if not self._turn.acquire(timeout=max(0.0, until - time.monotonic())):
+            raise _full()
+        try:
+            with self._free:
+                if not self._free.wait_for(
+                    lambda: self._taken + n_bytes <= self._capacity, until - time.monotonic()
+                ):
+                    raise _full()
+                self._taken += n_bytes
+        finally:
+            self._turn.release()
 
 
 def expected_bytes(announced: int, encoding: str) -> int:
