@@ -268,6 +268,9 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/api/v1",
 }
 
+# How long a web process may go on taking a key after it was revoked elsewhere.
+OVERSIGHT_KEY_MEMORY_SECONDS = env.float("OVERSIGHT_KEY_MEMORY_SECONDS", default=1.0)
+
 # Tasks -----------------------------------------------------------------------------------------
 CELERY_BROKER_URL = env("CELERY_BROKER_URL", default=REDIS_URL)
 

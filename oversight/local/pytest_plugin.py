@@ -30,6 +30,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ.setdefault("OVERSIGHT_DATA", str(folder / "data"))
     os.environ.setdefault("OVERSIGHT_SECRET_KEY", "only for this test run")
     os.environ.setdefault("OVERSIGHT_PLAIN_STATIC", "1")
+    # Tests change keys and projects behind the back of what a process remembers of them.
+    os.environ.setdefault("OVERSIGHT_KEY_MEMORY_SECONDS", "0")
     # A loaded machine is slow, and its tests are about what happens, not when.
     os.environ.setdefault("OVERSIGHT_REQUEST_DEADLINE_SECONDS", "60")
     # Playwright runs an event loop in the thread that tests use the database from.

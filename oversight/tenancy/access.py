@@ -4,12 +4,14 @@ A person without membership gets "not found", so that slugs cannot be probed; a 
 permission gets "not allowed", which names it.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 
 from oversight.lib import errors
@@ -68,9 +70,31 @@ def memberships_of(user: User | AnonymousUser | Any) -> list[Membership]:
 def access_key(text: str) -> Actor:
     """The actor behind an API key.
 
+    A process remembers whom it let in for `OVERSIGHT_KEY_MEMORY_SECONDS`, one second by default:
+    so long a revoked key may still be taken.
+
     Raises:
         NotAuthenticated: unknown, wrong, revoked or expired, without saying which.
     """
+    digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
+    remembered = _remembered.get(digest)
+    if remembered is not None and time.monotonic() < remembered[1]:
+        return remembered[0]
+    actor = _check_key(text)
+    seconds = float(settings.OVERSIGHT_KEY_MEMORY_SECONDS)
+    if seconds > 0:
+        if len(_remembered) >= _MAX_REMEMBERED:
+            _remembered.clear()
+        _remembered[digest] = actor, time.monotonic() + seconds
+    return actor
+
+
+# Keys let in lately, by the hash of their text: who it was, and until when (monotonic).
+_remembered: dict[bytes, tuple[Actor, float]] = {}
+_MAX_REMEMBERED = 1_000
+
+
+def _check_key(text: str) -> Actor:
     refused = errors.NotAuthenticated("the key is not valid")
     prefix, _, secret = text.removeprefix(KEY_PREFIX).partition("_")
     if not text.startswith(KEY_PREFIX) or not secret or "\x00" in text:

@@ -2,18 +2,21 @@
 
 from uuid import UUID
 
+from django.http import HttpResponse
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.lib import codec, deadline, errors, metrics, paging
 from oversight.tenancy.authentication import ActorRequest
-from scoring.api import serializers
-from scoring.intake import body
+from scoring.api import answers, serializers
+from scoring.intake import body, room
 from scoring.selectors import records as selectors
-from scoring.services import ingest
+from scoring.services import ingest, together
+from scoring.services.ingest import Outcome
 
 INGEST_SECONDS = 30.0  # of waiting for the database in all
+_room = room.Room(room.CAPACITY_BYTES)
 _RESULTS = ("all", "rejected", "none")
 
 
@@ -29,19 +32,21 @@ class RecordsView(APIView):
         parameters=[OpenApiParameter("results", str, enum=_RESULTS, default="all")],
         responses={200: serializers.OutcomeSerializer, 422: serializers.OutcomeSerializer},
     )
-    def post(self, request: ActorRequest) -> Response:
+    def post(self, request: ActorRequest) -> HttpResponse:
         shown = request.query_params.get("results", "all")
         if shown not in _RESULTS:
             raise errors.InvalidInput.at("results", "none, rejected or all")
-        slices = body.split(_read(request), request.content_type or "")
-        # A large batch waits often; each single wait stays as bounded as any.
-        with deadline.extended(INGEST_SECONDS):
-            done = ingest.ingest(request.user, slices=slices)
+        announced = _announced_bytes(request)
+        encoding = request.headers.get("Content-Encoding", "")
+        with _room.taken(room.expected_bytes(announced, encoding)):
+            done = _take_in(request, announced)
+            answer = answers.encode(done, shown)
         for outcome in ("accepted", "duplicates", "rejected"):
             metrics.RECORDS.labels(outcome).inc(getattr(done, outcome))
-        return Response(
-            serializers.outcome(done, shown),
+        return HttpResponse(
+            answer,
             status=200 if done.accepted or done.duplicates else 422,
+            content_type=body.JSON,
         )
 
     @extend_schema(
@@ -62,14 +67,28 @@ class RecordsView(APIView):
         return Response({"results": [serializers.record(row) for row in found], "next": following})
 
 
-def _read(request: ActorRequest) -> bytes:
+def _take_in(request: ActorRequest, announced: int) -> Outcome:
+    slices = body.split(_read(request, announced), request.content_type or "")
+    # A large batch waits often; each single wait stays as bounded as any.
+    with deadline.extended(INGEST_SECONDS):
+        if len(slices) <= together.MAX_JOINING:
+            return together.ingest_together(request.user, slices=slices)
+        return ingest.ingest(request.user, slices=slices)
+
+
+def _announced_bytes(request: ActorRequest) -> int:
+    text = request._request.META.get("CONTENT_LENGTH") or "0"
+    announced = int(text) if text.isdigit() else 0
+    if announced > body.MAX_DECODED_BYTES:
+        raise errors.TooLarge(f"the body is larger than {body.MAX_DECODED_BYTES // 2**20} MiB")
+    return announced
+
+
+def _read(request: ActorRequest, announced: int) -> bytes:
     """The body, inflated; what the client announced must have arrived whole."""
     django = request._request
-    announced = django.META.get("CONTENT_LENGTH") or "0"
-    if announced.isdigit() and int(announced) > body.MAX_DECODED_BYTES:
-        raise errors.TooLarge(f"the body is larger than {body.MAX_DECODED_BYTES // 2**20} MiB")
     data = django.read()
-    if announced.isdigit() and len(data) < int(announced):
+    if len(data) < announced:
         raise errors.InvalidInput("the body is shorter than announced", code="truncated")
     return body.inflate(data, django.headers.get("Content-Encoding", ""))
 

@@ -12,7 +12,7 @@ from oversight.lib import paging
 from oversight.tenancy.authentication import ActorRequest
 from scoring.models import ScorerVersion
 from scoring.selectors import scorers as selectors
-from scoring.services import fitting, guarding, kinds, rescoring, scorers
+from scoring.services import fit_requests, guarding, kinds, rescoring, scorers
 
 
 class FitSerializer(serializers.Serializer[Any]):
@@ -89,7 +89,9 @@ class VersionsView(APIView):
         form = FitSerializer(data=request.data)
         form.is_valid(raise_exception=True)
         scorer = selectors.get_scorer(request.user, slug)
-        return accepted(fitting.ask_for_fit(request.user, slug=scorer.slug, **form.validated_data))
+        return accepted(
+            fit_requests.ask_for_fit(request.user, slug=scorer.slug, **form.validated_data)
+        )
 
 
 class VersionView(APIView):

@@ -5,9 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from oversight.lib.clock import rfc3339
-from scoring.decisions import Decision
 from scoring.models import Action, InferenceRecord
-from scoring.services.ingest import Incoming, Outcome
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
@@ -114,49 +112,6 @@ class RecordDetailSerializer(RecordSerializer):
 class RecordPageSerializer(serializers.Serializer[Any]):
     results = RecordSerializer(many=True)
     next = serializers.CharField(allow_null=True)
-
-
-def decided(decision: Decision) -> dict[str, Any]:
-    """A decision as `POST records` and `GET records/{id}` tell it."""
-    told: dict[str, Any] = {
-        "score": decision.score,
-        "raw": decision.raw,
-        "p_violation": decision.p_violation,
-        "tier": decision.tier,
-        "action": decision.action.label,
-        "reasons": list(decision.reasons),
-    }
-    if decision.intervention is not None:
-        told["intervention"] = decision.intervention
-    return told
-
-
-def result(incoming: Incoming) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "index": incoming.index,
-        "external_id": incoming.external_id,
-        "id": None if incoming.id is None else str(incoming.id),
-        "status": incoming.status,
-        "errors": [error.as_dict() for error in incoming.errors],
-    }
-    if incoming.decision is not None and incoming.status != "rejected":
-        told |= decided(incoming.decision)
-    return told
-
-
-def outcome(done: Outcome, results: str) -> dict[str, Any]:
-    """The answer to `POST records`; `results` is none, rejected or all."""
-    shown = {
-        "none": [],
-        "rejected": [i for i in done.results if i.status == "rejected"],
-        "all": done.results,
-    }[results]
-    return {
-        "accepted": done.accepted,
-        "duplicates": done.duplicates,
-        "rejected": done.rejected,
-        "results": [result(incoming) for incoming in shown],
-    }
 
 
 def record(row: InferenceRecord) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from scoring.core.scorers.contract import (
     InvalidBatchError,
     InvalidConfigError,
     RecordBatch,
+    ScoredBatch,
     Scorer,
 )
 from scoring.core.scorers.guard_v1 import Judgement, Violated, judgement
@@ -51,7 +52,7 @@ class Judge:
             raise InvalidConfigError("the state names no scorer kind and number")
         self.scorer: Scorer = load_scorer(kind, number, state)
         self.digest = state.digest()
-        self._calibration = read_calibration(state.arrays)
+        self.calibration = read_calibration(state.arrays)
         document = state.config.get(INVARIANTS)
         if document is not None and not HAS_INVARIANTS:
             raise InvalidConfigError("this scorer has invariants, which need google-re2 installed")
@@ -79,15 +80,27 @@ class Judge:
 
         Raises InvalidBatchError where the two differ in length or do not fit the scorer.
         """
+        scored, violated = self.examine(batch, records)
+        return [
+            judgement(scored, i, found, top, self.calibration) for i, found in enumerate(violated)
+        ]
+
+    def examine(
+        self, batch: RecordBatch, records: Sequence[Mapping[str, Any]]
+    ) -> tuple[ScoredBatch, Sequence[Sequence[Violated]]]:
+        """What `judge` decides on: the scores as columns, and what each record violates.
+
+        Where a record violates nothing, its row of the columns is the decision.
+
+        Raises as `judge` does.
+        """
         if len(records) != batch.n:
             raise InvalidBatchError(f"{len(records)} records for a batch of {batch.n}")
         scored = self.scorer.score(batch)
         violated: Sequence[Sequence[Violated]] = [()] * batch.n
         if self._invariants is not None:
             violated = self._invariants.evaluate_batch(records)
-        return [
-            judgement(scored, i, found, top, self._calibration) for i, found in enumerate(violated)
-        ]
+        return scored, violated
 
 
 def with_invariants(state: ScorerState, document: Mapping[str, Any] | None) -> ScorerState:

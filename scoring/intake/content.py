@@ -1,6 +1,7 @@
 """What the content of a record comes to: its hash, its group, its texts, its images checked."""
 
 import hashlib
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from scoring.intake import images
 from scoring.intake.wire import ImagePart, Message, Record
 
 _encoder = msgspec.json.Encoder(order="deterministic")
+_LENGTHS = struct.Struct(">4Q")
 
 
 def encode(value: Any) -> bytes:
@@ -37,7 +39,9 @@ def _image_parts(content: str | list[Message]) -> Iterator[tuple[str, ImagePart]
 def content_hash(
     record: Record, fingerprint: bytes | None, input_json: bytes, output_json: bytes
 ) -> bytes:
-    """SHA-256 of what makes two records of one identity the same: all but consent.
+    """A 256-bit hash of what makes two records of one identity the same: all but consent.
+
+    BLAKE2b, since many processors have no instructions for SHA-2 and take twice as long for it.
 
     Args:
         record: as decoded.
@@ -57,11 +61,9 @@ def content_hash(
             record.subject_id,
         ]
     )
-    digest = hashlib.sha256()
-    for part in (rest, input_json, output_json, fingerprint or b""):
-        digest.update(len(part).to_bytes(8, "big"))
-        digest.update(part)
-    return digest.digest()
+    parts = (rest, input_json, output_json, fingerprint or b"")
+    lengths = _LENGTHS.pack(*map(len, parts))
+    return hashlib.blake2b(b"".join((lengths, *parts)), digest_size=32).digest()
 
 
 def group_text(record: Record) -> str:

@@ -13,6 +13,7 @@ from django.db.models import functions
 from oversight.tenancy.models import Project
 from scoring import ids
 from scoring.models.batches import IngestBatch
+from scoring.models.fields import JSONTextField
 from scoring.models.model_versions import ModelVersion
 from scoring.models.scorers import ScorerVersion
 
@@ -96,8 +97,8 @@ class RecordPayload(models.Model):
     input = models.TextField()
     output = models.TextField()
     fingerprint = models.BinaryField(null=True)
-    reasons = models.JSONField(default=list)
-    intervention = models.JSONField(null=True)  # {"kind": block | replace, "replacement"?}
+    reasons = JSONTextField(default=list)
+    intervention = JSONTextField(null=True)  # {"kind": block | replace, "replacement"?}
 
     class Meta:
         db_table = "scoring_payload"

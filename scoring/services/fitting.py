@@ -3,20 +3,19 @@
 Held-out records never enter a fit, nor do records that were erased or closed to review.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
-
-from oversight.jobs import services as jobs
-from oversight.jobs.models import Job
 from oversight.lib import errors
 from oversight.lib.clock import rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import User
-from scoring.core.scorers.contract import RecordBatch
+from scoring.core.scorers.contract import BaselineTooSmallError, RecordBatch, ScorerError
+from scoring.core.scorers.ensemble_fit import fit_ensemble
+from scoring.core.scorers.percentile_fit import fit_percentile
+from scoring.core.state import ScorerState
 from scoring.models import InferenceRecord, ScorerVersion
 from scoring.services import calibrating, guarding, kinds, scorers, subjects, verdict_fitting
 from scoring.services.scoring import Subject, batch_of
@@ -24,42 +23,10 @@ from scoring.verified import VerifiedLabels
 
 MAX_RECORDS = 20_000  # the newest of the window: quantiles need no more
 _CHUNK = 1_000
-
-
-def ask_for_fit(
-    actor: Actor,
-    *,
-    slug: str = scorers.DEFAULT,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    kind: str | None = None,
-    config: Mapping[str, Any] | None = None,
-    invariants: str = guarding.KEEP,
-) -> Job:
-    """A job that fits the next version of a scorer; the arguments are those of `fit`.
-
-    Args:
-        invariants: one of `guarding.CHOICES`.
-
-    Raises:
-        InvalidInput: settings are malformed, or the window ends before it begins.
-    """
-    access.require(actor, "scorers:write")
-    if since is not None and until is not None and since >= until:
-        raise errors.InvalidInput.at("until", "must lie after the window's beginning", "too_early")
-    kinds.allowed(kind, config or {})
-    guarding.chosen(invariants)
-    with transaction.atomic():
-        return jobs.enqueue(
-            actor,
-            "scoring.tasks.fit_scorer",
-            scorer=slug,
-            since=since and since.isoformat(),
-            until=until and until.isoformat(),
-            kind=kind,
-            config=dict(config or {}),
-            invariants=invariants,
-        )
+_FITS: dict[str, Callable[..., ScorerState]] = {
+    "ensemble": fit_ensemble,
+    "percentile": fit_percentile,
+}
 
 
 def fit(
@@ -113,7 +80,7 @@ def fit(
     settings.setdefault("signals", _all_signals(batches))
     learnt: dict[str, Any] = {}
     if verdicts is None:
-        state = kinds.fit_first(names, batches, settings)
+        state = _fit_first(names, batches, settings)
     else:
         state, learnt = verdict_fitting.fit(actor.project, batches, settings, verdicts)
     state = guarding.guarded(state, invariants)
@@ -135,6 +102,27 @@ def fit(
         },
         created_by=created_by,
     )
+
+
+def _fit_first(
+    names: Sequence[str], batches: Sequence[RecordBatch], settings: Mapping[str, Any]
+) -> ScorerState:
+    """The state of the first of these kinds for which the window is large enough.
+
+    Raises:
+        InvalidInput: it is too small for all of them, or its records cannot be fitted.
+    """
+    refusals = []
+    for name in names:
+        try:
+            return _FITS[name](batches, config=settings)
+        except BaselineTooSmallError as error:
+            refusals.append(f"{name}: {error}")
+        except ScorerError as error:  # what is wrong with the records, a lesser kind would hide
+            raise errors.InvalidInput(
+                f"no scorer could be fitted: {error}", code="no_fit"
+            ) from error
+    raise errors.InvalidInput(f"no scorer could be fitted: {'; '.join(refusals)}", code="no_fit")
 
 
 def _all_signals(batches: list[RecordBatch]) -> dict[str, dict[str, Any]]:

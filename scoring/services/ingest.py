@@ -1,4 +1,4 @@
-"""Ingest: from decoded records to committed rows and one answer each.
+"""Ingest: from the bytes of records to committed rows and one answer each.
 
 A batch is one transaction: its batch row, its audit row, its records and payloads commit together
 before anybody is told "accepted". A bad record is answered with its errors and never sinks its
@@ -6,52 +6,26 @@ siblings. The identity of a record is its id (scoring/ids.py), so a retry meets 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import timedelta
 
-from django.db import transaction
+import numpy as np
+from django.db import IntegrityError, connection, transaction
 from msgspec import UNSET
-from psycopg.types.json import Jsonb
 
 from oversight.audit import services as audit
 from oversight.lib import merkle
-from oversight.lib.errors import FieldError, InvalidInput
+from oversight.lib.clock import EPOCH
+from oversight.lib.errors import FieldError
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project
-from scoring import ids
 from scoring.decisions import Decision
-from scoring.intake import content, fingerprints, wire
+from scoring.intake import content
 from scoring.models import IngestBatch
-from scoring.services import model_versions, scorers, scoring
-from scoring.storage import copying, partitions, stored
-
-AHEAD = timedelta(hours=1)
-
-
-@dataclass(slots=True)
-class Incoming:
-    """One record on its way: what came in, what was found out about it, what became of it."""
-
-    index: int
-    external_id: str | None
-    status: str = "rejected"  # until shown otherwise
-    errors: tuple[FieldError, ...] = ()
-    record: wire.Record | None = None
-    id: UUID | None = None
-    occurred_at: datetime | None = None
-    content_hash: bytes = b""
-    group: bytes = b""
-    input_json: bytes = b""
-    output_json: bytes = b""
-    fingerprint: bytes | None = None
-    dimension: int | None = None
-    model_version: int = 0
-    decision: Decision | None = None
-
-    def refuse(self, *errors: FieldError) -> None:
-        self.status, self.errors, self.record = "rejected", errors, None
+from scoring.services import scorers, scoring
+from scoring.services.incoming import Incoming, receive
+from scoring.storage import binary, copying, partitions, stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,106 +48,32 @@ def ingest(actor: Actor, *, slices: Sequence[bytes]) -> Outcome:
     Returns:
         One result per slice. What is `accepted` is committed.
     """
-    project = actor.project
-    batch = [_decode(index, raw) for index, raw in enumerate(slices)]
-    for incoming in batch:
-        if incoming.record is not None:
-            _check(project, incoming)
-    fresh = _known_apart(project, batch)
+    batch = receive(actor.project, slices)
+    fresh = _known_apart(batch)
     if fresh:
-        _score(project, fresh)
-        partitions.ensure(i.occurred_at for i in fresh if i.occurred_at)
+        _score(actor.project, fresh)
+        days = {incoming.occurred_at_ms // 86_400_000 for incoming in fresh}
+        partitions.ensure(EPOCH + timedelta(days=day) for day in days)
         _store(actor, fresh)
     _repeat_first_of_twins(batch)
     counts = Counter(incoming.status for incoming in batch)
     return Outcome(counts["accepted"], counts["duplicate"], counts["rejected"], batch)
 
 
-def _decode(index: int, raw: bytes) -> Incoming:
-    try:
-        record = wire.decode(raw)
-    except InvalidInput as error:
-        return Incoming(index, wire.find_external_id(raw), errors=error.errors)
-    return Incoming(index, record.external_id, record=record)
-
-
-def _check(project: Project, incoming: Incoming) -> None:
-    """All that types cannot say; sets identity, hashes and stored forms."""
-    record = incoming.record
-    assert record is not None
-    try:
-        _check_time(project, incoming, record)
-        _check_numbers(record)
-        content.check_images(record)
-        incoming.input_json = content.encode(record.input)
-        incoming.output_json = content.encode(record.output)
-        if record.fingerprint is not None:
-            incoming.fingerprint, incoming.dimension = fingerprints.pack(record.fingerprint)
-        _resolve_model(project, incoming, record)
-    except InvalidInput as error:
-        incoming.refuse(*error.errors)
-        return
-    incoming.content_hash = content.content_hash(
-        record, incoming.fingerprint, incoming.input_json, incoming.output_json
-    )
-    incoming.group = content.group_hash(bytes(project.hash_key), content.group_text(record))
-
-
-def _check_time(project: Project, incoming: Incoming, record: wire.Record) -> None:
-    now = datetime.now(UTC)
-    try:
-        moment = ids.to_millisecond(record.occurred_at)
-    except OverflowError:
-        raise InvalidInput.at("occurred_at", "out of range", "out_of_range") from None
-    if moment > now + AHEAD:
-        raise InvalidInput.at("occurred_at", "more than an hour ahead of now", "in_the_future")
-    if moment < now - timedelta(days=project.retention_days):
-        raise InvalidInput.at(
-            "occurred_at",
-            f"before the project's retention of {project.retention_days} days",
-            "too_old",
-        )
-    incoming.occurred_at = moment
-    incoming.id = ids.record_id(project.pk, record.external_id, moment)
-
-
-def _check_numbers(record: wire.Record) -> None:
-    for name, value in record.context.items():
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**53:
-            raise InvalidInput.at(f"context.{name}", "larger than 2⁵³", "out_of_range")
-    region = record.context.get("region", "")
-    if len(str(region)) > 200:
-        raise InvalidInput.at("context.region", "longer than 200 characters", "length")
-
-
-def _resolve_model(project: Project, incoming: Incoming, record: wire.Record) -> None:
-    digest = model_versions.digest_of(record.model)
-    incoming.model_version = model_versions.resolve(project, record.model, digest)
-    if incoming.dimension is None:
-        return
-    fixed = model_versions.dimension(incoming.model_version, incoming.dimension)
-    if fixed != incoming.dimension:
-        raise InvalidInput.at(
-            "fingerprint",
-            f"has {incoming.dimension} numbers; this model's fingerprints have {fixed}",
-            "wrong_length",
-        )
-
-
-def _known_apart(project: Project, batch: Sequence[Incoming]) -> list[Incoming]:
+def _known_apart(batch: Sequence[Incoming]) -> list[Incoming]:
     """Answer what is stored already; returns the rest sorted by id, each identity once."""
     candidates = [i for i in batch if i.record is not None]
-    known = stored.find(i.id for i in candidates if i.id is not None)
-    fresh: dict[UUID, Incoming] = {}
+    known = stored.find({i.identity for i in candidates})
+    fresh: dict[bytes, Incoming] = {}
     for incoming in candidates:
-        assert incoming.id is not None
-        if incoming.id in known:
-            _answer_known(incoming, known[incoming.id])
-        elif incoming.id in fresh:
-            if fresh[incoming.id].content_hash != incoming.content_hash:
+        key = incoming.identity
+        if key in known:
+            _answer_known(incoming, known[key])
+        elif key in fresh:
+            if fresh[key].content_hash != incoming.content_hash:
                 incoming.refuse(_CONFLICT)
         else:
-            fresh[incoming.id] = incoming
+            fresh[key] = incoming
     return [fresh[key] for key in sorted(fresh)]
 
 
@@ -196,111 +96,137 @@ def _answer_known(incoming: Incoming, known: stored.Known) -> None:
 
 def _repeat_first_of_twins(batch: Sequence[Incoming]) -> None:
     """The second of two equal records in one batch is a duplicate of the first."""
-    first: dict[UUID, Incoming] = {}
+    first: dict[bytes, Incoming] = {}
     for incoming in batch:
-        if incoming.record is None or incoming.id is None:
+        if incoming.record is None:
             continue
         if incoming.decision is None:
-            twin = first[incoming.id]
+            twin = first[incoming.identity]
             incoming.decision = twin.decision
             incoming.status = "duplicate"
         else:
-            first.setdefault(incoming.id, incoming)
+            first.setdefault(incoming.identity, incoming)
 
 
 def _score(project: Project, fresh: Sequence[Incoming]) -> None:
-    version = scorers.current_version(project)
     subjects = [
         scoring.Subject(
-            model=i.record.model.name,
-            signals=i.record.signals,
-            context=i.record.context,
-            fingerprint=fingerprints.unpack(i.fingerprint, i.dimension)
-            if i.fingerprint is not None and i.dimension is not None
-            else None,
+            model=i.sent.model.name,
+            signals=i.sent.signals,
+            context=i.sent.context,
+            fingerprint=i.fingerprint,
+            dimension=i.dimension,
             record=i.record,
         )
         for i in fresh
-        if i.record is not None
     ]
-    for incoming, decision in zip(fresh, scoring.decide(version, subjects), strict=True):
+    decisions = scoring.decide(scorers.current_version_id(project), subjects)
+    for incoming, decision in zip(fresh, decisions, strict=True):
         incoming.decision = decision
 
 
 def _store(actor: Actor, fresh: Sequence[Incoming]) -> None:
-    project = actor.project
-    key = bytes(project.hash_key)
-    with transaction.atomic():
-        root = merkle.root([_leaf(key, i) for i in fresh])
-        batch = IngestBatch.objects.create(project=project, n_records=len(fresh), merkle_root=root)
-        new = copying.store([_row(project, batch.pk, i) for i in fresh])
-        if len(new) != len(fresh):
-            IngestBatch.objects.filter(pk=batch.pk).update(n_records=len(new))
-        audit.record(
-            actor,
-            "records.ingested",
-            "ingest_batch",
-            batch.pk,
-            n_records=len(new),
-            merkle_root=root.hex(),
-        )
-    raced = [i for i in fresh if i.id not in new]
-    known = stored.find(i.id for i in raced if i.id is not None)
+    key = bytes(actor.project.hash_key)
+    root = merkle.root([merkle.keyed(key, i.identity + i.content_hash) for i in fresh])
+    try:
+        with transaction.atomic():
+            new = _write(actor, fresh, root, copying.store)
+    except IntegrityError:  # somebody else stored one of them since it was looked up
+        with transaction.atomic():
+            new = _write(actor, fresh, root, copying.store_staged)
+    known = stored.find(i.identity for i in fresh if i.identity not in new)
     for incoming in fresh:
-        assert incoming.id is not None
-        if incoming.id in new:
+        if incoming.identity in new:
             incoming.status = "accepted"
         else:
-            _answer_known(incoming, known[incoming.id])
+            _answer_known(incoming, known[incoming.identity])
 
 
-def _leaf(key: bytes, incoming: Incoming) -> bytes:
-    assert incoming.id is not None
-    return merkle.keyed(key, incoming.id.bytes + incoming.content_hash)
+# A batch row by the model would cost as much as the rest of a small batch.
+_NEW_BATCH = """
+INSERT INTO scoring_ingestbatch (project_id, n_records, merkle_root) VALUES (%s, %s, %s)
+RETURNING id
+"""
 
 
-def _row(project: Project, batch_id: int, i: Incoming) -> copying.Row:
-    assert i.record is not None
-    assert i.decision is not None
-    assert i.id is not None
-    assert i.occurred_at is not None
-    record, decision = i.record, i.decision
-    consent = record.consent
-    return copying.Row(
-        id=i.id,
-        occurred_at=i.occurred_at,
-        record=(
-            i.id,
-            project.pk,
-            batch_id,
-            i.model_version,
-            decision.scorer_version,
-            record.external_id,
-            i.occurred_at,
-            str(record.context.get("region", "")),
-            Jsonb(record.context, dumps=content.encode),
-            Jsonb(record.signals, dumps=content.encode),
-            decision.raw,
-            decision.score,
-            decision.p_violation,
-            decision.weight,
-            decision.tier,
-            decision.action,
-            content.is_held_out(i.group, project.held_out_share),
-            project.review_consent if consent.review is UNSET else consent.review,
-            project.training_consent if consent.training is UNSET else consent.training,
-            consent.basis,
-            record.conversation_id,
-            record.subject_id,
-            i.group,
-            i.content_hash,
+def _write(
+    actor: Actor,
+    fresh: Sequence[Incoming],
+    root: bytes,
+    store: Callable[[copying.Rows], set[bytes]],
+) -> set[bytes]:
+    """The batch with all that belongs to it, in the surrounding transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NEW_BATCH, [actor.project.pk, len(fresh), root])
+        batch_id: int = cursor.fetchone()[0]
+    new = store(_rows(actor.project, batch_id, fresh))
+    if len(new) != len(fresh):
+        IngestBatch.objects.filter(pk=batch_id).update(n_records=len(new))
+    audit.record(
+        actor,
+        "records.ingested",
+        "ingest_batch",
+        batch_id,
+        n_records=len(new),
+        merkle_root=root.hex(),
+    )
+    return new
+
+
+def _rows(project: Project, batch_id: int, fresh: Sequence[Incoming]) -> copying.Rows:
+    """Both tables' rows of records that were decided on, sorted by id."""
+    keys = tuple(i.identity for i in fresh)
+    id_column = np.frombuffer(b"".join(keys), dtype=np.uint8)
+    records, decisions = [i.sent for i in fresh], [_decided(i) for i in fresh]
+    consents = [record.consent for record in records]
+    review, training = project.review_consent, project.training_consent
+    return copying.Rows(
+        ids=keys,
+        records=copying.RECORDS.rows(
+            len(fresh),
+            fixed={
+                "id": id_column,
+                "project_id": project.pk,
+                "batch_id": batch_id,
+                "model_version_id": [i.model_version for i in fresh],
+                "scorer_version_id": [d.scorer_version for d in decisions],
+                "occurred_at": binary.timestamps([i.occurred_at_ms for i in fresh]),
+                "raw": [d.raw for d in decisions],
+                "score": [d.score for d in decisions],
+                "weight": [d.weight for d in decisions],
+                "tier": [d.tier for d in decisions],
+                "action": [d.action for d in decisions],
+                "held_out": [content.is_held_out(i.group, project.held_out_share) for i in fresh],
+                "may_review": [review if c.review is UNSET else c.review for c in consents],
+                "may_train": [training if c.training is UNSET else c.training for c in consents],
+                "group_hash": np.frombuffer(b"".join(i.group for i in fresh), np.uint8),
+                "content_hash": np.frombuffer(b"".join(i.content_hash for i in fresh), np.uint8),
+            },
+            varying={
+                "p_violation": binary.float8(d.p_violation for d in decisions),
+                "external_id": binary.raw(r.external_id.encode() for r in records),
+                "region": binary.text(i.region for i in fresh),
+                "context": binary.jsonb(content.encode(r.context) for r in records),
+                "signals": binary.jsonb(content.encode(r.signals) for r in records),
+                "consent_basis": binary.text(c.basis for c in consents),
+                "conversation_id": binary.text(r.conversation_id for r in records),
+                "subject_id": binary.text(r.subject_id for r in records),
+            },
         ),
-        payload=(
-            i.id,
-            i.input_json.decode(),
-            i.output_json.decode(),
-            i.fingerprint,
-            Jsonb(list(decision.reasons), dumps=content.encode),
-            decision.intervention and Jsonb(decision.intervention, dumps=content.encode),
+        payloads=copying.PAYLOADS.rows(
+            len(fresh),
+            fixed={"id": id_column},
+            varying={
+                "input": binary.raw(i.input_json for i in fresh),
+                "output": binary.raw(i.output_json for i in fresh),
+                "fingerprint": binary.raw(i.fingerprint for i in fresh),
+                "reasons": binary.raw(d.reasons for d in decisions),
+                "intervention": binary.raw(d.intervention for d in decisions),
+            },
         ),
     )
+
+
+def _decided(incoming: Incoming) -> Decision:
+    assert incoming.decision is not None
+    return incoming.decision

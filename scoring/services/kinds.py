@@ -1,27 +1,20 @@
-"""The kinds of scorers that are fitted to a window, and which of them a window allows."""
+"""The kinds of scorers that are fitted to a window, and which of them know which settings.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+Fitting itself is in `fitting`, which needs libraries that a web process had better not load.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from oversight.lib import errors
-from scoring.core.scorers import ensemble_fit, ensemble_settings, percentile_fit
-from scoring.core.scorers.contract import BaselineTooSmallError, RecordBatch, ScorerError
-from scoring.core.state import ScorerState
+from scoring.core.scorers import ensemble_settings, percentile_fit
+from scoring.core.scorers.contract import ScorerError
 
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """How a kind is fitted, and how its settings are checked before there are records."""
-
-    fit: Callable[..., ScorerState]
-    read_settings: Callable[[Mapping[str, Any]], Mapping[str, Any]]
-
-
-# By what they promise, the most first: only the ensemble controls its false-alarm rate.
-KINDS = {
-    "ensemble": Kind(ensemble_fit.fit_ensemble, ensemble_settings.read_settings),
-    "percentile": Kind(percentile_fit.fit_percentile, percentile_fit.read_settings),
+# How the settings of each are checked before there are records. By what they promise, the most
+# first: only the ensemble controls its false-alarm rate.
+KINDS: dict[str, Callable[[Mapping[str, Any]], Mapping[str, Any]]] = {
+    "ensemble": ensemble_settings.read_settings,
+    "percentile": percentile_fit.read_settings,
 }
 
 
@@ -36,7 +29,7 @@ def allowed(kind: str | None, settings: Mapping[str, Any]) -> list[str]:
     able, refusals = [], []
     for name in [kind] if kind else KINDS:
         try:
-            KINDS[name].read_settings(settings)
+            KINDS[name](settings)
         except ScorerError as error:
             refusals.append(f"{name}: {error}")
         else:
@@ -44,24 +37,3 @@ def allowed(kind: str | None, settings: Mapping[str, Any]) -> list[str]:
     if not able:
         raise errors.InvalidInput.at("config", "; ".join(refusals))
     return able
-
-
-def fit_first(
-    names: Sequence[str], batches: Sequence[RecordBatch], settings: Mapping[str, Any]
-) -> ScorerState:
-    """The state of the first of these kinds for which the window is large enough.
-
-    Raises:
-        InvalidInput: it is too small for all of them, or its records cannot be fitted.
-    """
-    refusals = []
-    for name in names:
-        try:
-            return KINDS[name].fit(batches, config=settings)
-        except BaselineTooSmallError as error:
-            refusals.append(f"{name}: {error}")
-        except ScorerError as error:  # what is wrong with the records, a lesser kind would hide
-            raise errors.InvalidInput(
-                f"no scorer could be fitted: {error}", code="no_fit"
-            ) from error
-    raise errors.InvalidInput(f"no scorer could be fitted: {'; '.join(refusals)}", code="no_fit")

@@ -14,15 +14,19 @@ from scoring.models import ModelVersion
 
 def digest_of(model: Model) -> bytes:
     """SHA-256 of the five fields that make two model versions the same."""
-    return hashlib.sha256(content.encode(model)).digest()
+    plain = Model(
+        model.name, model.version, model.prompt_template, model.role_format, model.decoder
+    )
+    return hashlib.sha256(content.encode(plain)).digest()
 
 
-def resolve(project: Project, model: Model, digest: bytes) -> int:
+def resolve(project: Project, model: Model) -> int:
     """The key of the model version, made if it is new.
 
     Raises:
         InvalidInput: the decoder settings are not a JSON object.
     """
+    digest = digest_of(model)
     try:
         return _key_of(project.pk, digest)
     except ModelVersion.DoesNotExist:

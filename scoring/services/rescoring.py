@@ -166,23 +166,22 @@ def _score_chunk(asked: Rescoring, rows: Sequence[InferenceRecord]) -> None:
 
 def _store(version: ScorerVersion, rows: Sequence[InferenceRecord]) -> None:
     judge = scorers.load(version.pk)
-    decided = scoring.decide(
-        version, subjects.of_records(rows, with_content=judge.has_invariants), top=0
-    )
+    read = subjects.of_records(rows, with_content=judge.has_invariants)
+    judged = scoring.judge_all(judge, read, top=0)
     partitions.ensure(ids.occurred_at(row.pk) for row in rows)
     RecordScore.objects.bulk_create(
         [
             RecordScore(
                 scorer_version=version,
                 record_id=row.pk,
-                raw=decision.raw,
-                score=decision.score,
-                p_violation=decision.p_violation,
-                tier=decision.tier,
-                action=decision.action,
+                raw=one.raw,
+                score=one.score,
+                p_violation=one.p_violation,
+                tier=one.tier,
+                action=int(one.action),
                 held_out=row.held_out,
             )
-            for row, decision in zip(rows, decided, strict=True)
+            for row, one in zip(rows, judged, strict=True)
         ],
         ignore_conflicts=True,
     )

@@ -5,8 +5,10 @@ model's. Scores are computed from the stored form of the fingerprint: whoever lo
 scorer version and the stored record gets the same score.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -16,33 +18,103 @@ import numpy.typing as npt
 from scoring.core.judgement import Judge
 from scoring.core.scorers.batches import without_fingerprints
 from scoring.core.scorers.contract import Action as CoreAction
-from scoring.core.scorers.contract import Intervention, InvalidBatchError, Reason, RecordBatch
-from scoring.core.scorers.guard_v1 import Judgement
-from scoring.decisions import Decision
-from scoring.intake import wire
-from scoring.models import Action, ScorerVersion
+from scoring.core.scorers.contract import InvalidBatchError, Reason, RecordBatch
+from scoring.core.scorers.guard_v1 import Judgement, judgement
+from scoring.decisions import Decision, ToldReason, encode_intervention, encode_reasons
+from scoring.intake import fingerprints, wire
+from scoring.models import Action
 from scoring.services import scorers
 
+N_REASONS = 5  # of a scorer's terms, told one by one
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Subject:
-    """What a scorer sees of one record; `record` is what its invariants look at."""
+    """What a scorer sees of one record; `record` is what its invariants look at.
+
+    fingerprint: as stored, with its dimension.
+    """
 
     model: str
     signals: Mapping[str, float]
     context: Mapping[str, str | float | bool]
-    fingerprint: npt.NDArray[np.float32] | None
+    fingerprint: bytes | None
+    dimension: int | None
     record: wire.Record | None = None
 
 
-def decide(version: ScorerVersion, subjects: Sequence[Subject], *, top: int = 5) -> list[Decision]:
-    """Score, check the version's invariants and decide, in the order given.
+def decide(version_id: int, subjects: Sequence[Subject]) -> list[Decision]:
+    """Score by a released version, check its invariants and decide, in the order given."""
+    judge = scorers.load(version_id)
+    decisions: list[Decision | None] = [None] * len(subjects)
+    groups: dict[str, list[int]] = {}
+    for index, subject in enumerate(subjects):
+        groups.setdefault(subject.model, []).append(index)
+    for model, indices in groups.items():
+        members = [subjects[i] for i in indices]
+        records = [_said(subject) for subject in members] if judge.has_invariants else None
+        decided = _decide_group(version_id, judge, batch_of(model, members), records)
+        for index, decision in zip(indices, decided, strict=True):
+            decisions[index] = decision
+    return [decision for decision in decisions if decision is not None]
 
-    Args:
-        top: terms that the reasons tell apart; 0 where nobody reads them.
+
+def _decide_group(
+    version_id: int,
+    judge: Judge,
+    batch: RecordBatch,
+    records: Sequence[Mapping[str, Any]] | None,
+) -> list[Decision]:
+    """Decide on records of one model.
+
+    Fingerprints that the scorer cannot compare are told and reviewed, not refused.
     """
-    judge = scorers.load(version.pk)
-    return [_decision(version.pk, judgement) for judgement in judge_all(judge, subjects, top=top)]
+    said: Sequence[Mapping[str, Any]] = [{}] * batch.n if records is None else records
+    unscorable = None
+    try:
+        scored, violated = judge.examine(batch, said)
+    except InvalidBatchError as error:
+        unscorable = Reason("unscorable", "fingerprint", 0.0, str(error))
+        scored, violated = judge.examine(without_fingerprints(batch), said)
+    # The columns are the decisions, but for records that violate an invariant: those are judged.
+    rows = zip(
+        scored.raw.tolist(),
+        scored.score.tolist(),
+        [None if p != p else p for p in scored.p_violation.tolist()],  # NaN is unlike itself
+        scored.weight.tolist(),
+        scored.tier.tolist(),
+        scored.action.tolist(),
+        scored.explanations(N_REASONS),
+        violated,
+        repeat(False) if unscorable is None else batch.fingerprint_rows.tolist(),
+        strict=False,
+    )
+    decisions: list[Decision] = []
+    for i, (raw, score, p, weight, tier, action, reasons, found, is_unscorable) in enumerate(rows):
+        asked = scored.intervention if action == Action.INTERVENE else None
+        if found:
+            judged = judgement(scored, i, found, N_REASONS, judge.calibration)
+            raw, p, tier, action = judged.raw, judged.p_violation, judged.tier, int(judged.action)
+            reasons, asked = [*judged.reasons], judged.intervention
+        if is_unscorable and unscorable is not None:
+            action, reasons = max(action, Action.REVIEW), [*reasons, unscorable]
+        decisions.append(
+            Decision(
+                version_id,
+                raw,
+                score,
+                p,
+                weight,
+                tier,
+                _ACTIONS[action],
+                encode_reasons([ToldReason(*reason) for reason in reasons]),
+                None if asked is None else encode_intervention(asked.kind, asked.replacement),
+            )
+        )
+    return decisions
+
+
+_ACTIONS = tuple(Action(number) for number in sorted(Action.values))
 
 
 def judge_all(judge: Judge, subjects: Sequence[Subject], *, top: int) -> list[Judgement]:
@@ -101,56 +173,35 @@ def batch_of(model: str, subjects: Sequence[Subject]) -> RecordBatch:
     """Records of one model as columns."""
     n = len(subjects)
     names = sorted({name for subject in subjects for name in subject.signals})
-    signals = {
-        name: np.array([s.signals.get(name, np.nan) for s in subjects], dtype=np.float64)
-        for name in names
-    }
-    # A model's versions share a length, but not by force: the odd ones are scored without.
-    lengths = [s.fingerprint.size for s in subjects if s.fingerprint is not None]
-    matrix = None
-    present = np.zeros(n, dtype=bool)
-    if lengths:
-        dimension = max(set(lengths), key=lengths.count)
-        matrix = np.zeros((n, dimension), dtype=np.float32)
-        for row, subject in enumerate(subjects):
-            if subject.fingerprint is not None and subject.fingerprint.size == dimension:
-                matrix[row] = subject.fingerprint
-                present[row] = True
+    matrix, present = _fingerprint_matrix(subjects)
     return RecordBatch(
         model=model,
         n=n,
-        signals=signals,
+        signals={
+            name: np.array([s.signals.get(name, np.nan) for s in subjects], dtype=np.float64)
+            for name in names
+        },
         fingerprints=matrix,
         has_fingerprint=present,
         context=[subject.context for subject in subjects],
     )
 
 
-def _decision(version_id: int, judgement: Judgement) -> Decision:
-    return Decision(
-        scorer_version=version_id,
-        raw=judgement.raw,
-        score=judgement.score,
-        p_violation=judgement.p_violation,
-        weight=judgement.weight,
-        tier=judgement.tier,
-        action=Action(judgement.action),
-        reasons=tuple(
-            {
-                "kind": reason.kind,
-                "name": reason.name,
-                "contribution": reason.contribution,
-                "detail": reason.detail,
-            }
-            for reason in judgement.reasons
-        ),
-        intervention=_intervention(judgement.intervention),
-    )
-
-
-def _intervention(asked: Intervention | None) -> dict[str, str] | None:
-    if asked is None:
-        return None
-    if asked.replacement is None:
-        return {"kind": asked.kind}
-    return {"kind": asked.kind, "replacement": asked.replacement}
+def _fingerprint_matrix(
+    subjects: Sequence[Subject],
+) -> tuple[npt.NDArray[np.float32] | None, npt.NDArray[np.bool_]]:
+    # A model's versions share a length, but not by force: the odd ones are scored without.
+    lengths = Counter(s.dimension for s in subjects if s.fingerprint is not None)
+    present = np.zeros(len(subjects), dtype=bool)
+    if not lengths:
+        return None, present
+    ((dimension, n_present),) = lengths.most_common(1)
+    assert dimension is not None
+    present[:] = [s.fingerprint is not None and s.dimension == dimension for s in subjects]
+    stored = [s.fingerprint for s, is_in in zip(subjects, present, strict=True) if is_in]
+    rows = fingerprints.unpack_batch([one for one in stored if one is not None], dimension)
+    if n_present == len(subjects):
+        return rows, present
+    matrix = np.zeros((len(subjects), dimension), dtype=np.float32)
+    matrix[present] = rows
+    return matrix, present

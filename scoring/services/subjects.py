@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from scoring.intake import fingerprints, wire
+from scoring.intake import wire
 from scoring.models import InferenceRecord, RecordPayload
 from scoring.services.scoring import Subject
 
@@ -26,14 +26,13 @@ def of_records(rows: Sequence[InferenceRecord], *, with_content: bool = False) -
 
 def _subject(row: InferenceRecord, payload: RecordPayload | None, with_content: bool) -> Subject:
     model = row.model_version
-    fingerprint = None
-    if payload is not None and payload.fingerprint is not None and model.fingerprint_dimension:
-        fingerprint = fingerprints.unpack(bytes(payload.fingerprint), model.fingerprint_dimension)
+    packed = payload.fingerprint if payload is not None else None
     return Subject(
         model=model.name,
         signals=row.signals,
         context=row.context,
-        fingerprint=fingerprint,
+        fingerprint=None if packed is None else bytes(packed),
+        dimension=model.fingerprint_dimension,
         record=_record(row, payload) if with_content and payload is not None else None,
     )
 

@@ -19,6 +19,7 @@ from scoring.core.scorers.contract import RecordBatch, ScorerError
 from scoring.core.scorers.ensemble_fit import fit_ensemble
 from scoring.core.scorers.ensemble_weights import Judged, Weighing, weigh_terms
 from scoring.core.state import ScorerState
+from scoring.intake import fingerprints
 from scoring.models import InferenceRecord
 from scoring.services import subjects
 from scoring.services.scoring import Subject, batch_of
@@ -142,8 +143,9 @@ def _violations(known: _Known, folds: Sequence[int]) -> dict[str, npt.NDArray[np
     by_model: dict[str, list[npt.NDArray[np.float32]]] = {}
     for row in np.flatnonzero((known.label == 1.0) & np.isin(known.fold, folds)).tolist():
         subject = known.subjects[row]
-        if subject.fingerprint is not None:
-            by_model.setdefault(subject.model, []).append(subject.fingerprint)
+        if subject.fingerprint is not None and subject.dimension is not None:
+            unpacked = fingerprints.unpack(subject.fingerprint, subject.dimension)
+            by_model.setdefault(subject.model, []).append(unpacked)
     stacked = {}
     for model, rows in by_model.items():
         # A model's versions share a length, but not by force: the usual one counts.

@@ -1,112 +1,108 @@
 """Writing records: binary COPY, with a staged way for the rare race on the same identity."""
 
-from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import psycopg
-from django.db import IntegrityError, connection, transaction
+from django.db import connection
 
-RECORD_COLUMNS = {
-    "id": "uuid",
-    "project_id": "int8",
-    "batch_id": "int8",
-    "model_version_id": "int8",
-    "scorer_version_id": "int8",
-    "external_id": "varchar",
-    "occurred_at": "timestamptz",
-    "region": "varchar",
-    "context": "jsonb",
-    "signals": "jsonb",
-    "raw": "float8",
-    "score": "float8",
-    "p_violation": "float8",
-    "weight": "float8",
-    "tier": "int2",
-    "action": "int2",
-    "held_out": "bool",
-    "may_review": "bool",
-    "may_train": "bool",
-    "consent_basis": "varchar",
-    "conversation_id": "varchar",
-    "subject_id": "varchar",
-    "group_hash": "bytea",
-    "content_hash": "bytea",
-}
-PAYLOAD_COLUMNS = {
-    "id": "uuid",
-    "input": "text",
-    "output": "text",
-    "fingerprint": "bytea",
-    "reasons": "jsonb",
-    "intervention": "jsonb",
-}
+from scoring.storage.binary import Layout
+
+RECORDS = Layout(
+    table="scoring_record",
+    fixed={
+        "id": "V16",
+        "project_id": ">i8",
+        "batch_id": ">i8",
+        "model_version_id": ">i8",
+        "scorer_version_id": ">i8",
+        "occurred_at": ">i8",
+        "raw": ">f8",
+        "score": ">f8",
+        "weight": ">f8",
+        "tier": ">i2",
+        "action": ">i2",
+        "held_out": "u1",
+        "may_review": "u1",
+        "may_train": "u1",
+        "group_hash": "V8",
+        "content_hash": "V32",
+    },
+    varying=(
+        "p_violation",
+        "external_id",
+        "region",
+        "context",
+        "signals",
+        "consent_basis",
+        "conversation_id",
+        "subject_id",
+    ),
+)
+PAYLOADS = Layout(
+    table="scoring_payload",
+    fixed={"id": "V16"},
+    varying=("input", "output", "fingerprint", "reasons", "intervention"),
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One record ready to store: the values of both tables in the order of their columns."""
+class Rows:
+    """Records ready to store: their ids, and both tables' rows as bytes of a COPY.
 
-    id: UUID
-    occurred_at: datetime
-    record: tuple[Any, ...]
-    payload: tuple[Any, ...]
+    Sorted by id, without repetition, so that two batches never wait for each other in a circle.
+    """
+
+    ids: tuple[bytes, ...]
+    records: bytes
+    payloads: bytes
 
 
-def store(rows: Sequence[Row]) -> set[UUID]:
+def store(rows: Rows) -> set[bytes]:
     """Store rows in the surrounding transaction; returns the ids that were new.
 
-    The caller has looked up which ids exist, so all rows are new but for a race: then the COPY of
-    the savepoint fails as a whole and the rows go through a staging table instead.
+    The caller has looked up which ids exist, so all rows are new but for a race.
 
-    Args:
-        rows: sorted by id, without repetition, so that two batches never wait for each other in a
-            circle.
+    Raises:
+        IntegrityError: one is not. The transaction is lost; a new one goes by `store_staged`.
     """
-    try:
-        with transaction.atomic():
-            _copy("scoring_record", RECORD_COLUMNS, [row.record for row in rows])
-            _copy("scoring_payload", PAYLOAD_COLUMNS, [row.payload for row in rows])
-        return {row.id for row in rows}
-    except IntegrityError:
-        with transaction.atomic():
-            return _store_staged(rows)
+    _copy(RECORDS.copy_statement, rows.records)
+    _copy(PAYLOADS.copy_statement, rows.payloads)
+    return set(rows.ids)
 
 
-def _store_staged(rows: Sequence[Row]) -> set[UUID]:
+def store_staged(rows: Rows) -> set[bytes]:
+    """The same by way of a staging table: whoever else stored a row first has it."""
     with connection.cursor() as cursor:
-        for table in ("scoring_record", "scoring_payload"):
+        for layout in (RECORDS, PAYLOADS):
             cursor.execute(
-                f"CREATE TEMP TABLE staged_{table} (LIKE {table} INCLUDING DEFAULTS) ON COMMIT DROP"
+                f"CREATE TEMP TABLE staged_{layout.table}"
+                f" (LIKE {layout.table} INCLUDING DEFAULTS) ON COMMIT DROP"
             )
-        _copy("staged_scoring_record", RECORD_COLUMNS, [row.record for row in rows])
-        _copy("staged_scoring_payload", PAYLOAD_COLUMNS, [row.payload for row in rows])
+        _copy(RECORDS.copy_into("staged_scoring_record"), rows.records)
+        _copy(PAYLOADS.copy_into("staged_scoring_payload"), rows.payloads)
         cursor.execute(
             "INSERT INTO scoring_record SELECT * FROM staged_scoring_record ORDER BY id"
             " ON CONFLICT (id) DO NOTHING RETURNING id"
         )
-        new = {row[0] for row in cursor.fetchall()}
+        new: list[UUID] = [row[0] for row in cursor.fetchall()]
         cursor.execute(
             "INSERT INTO scoring_payload SELECT * FROM staged_scoring_payload"
             " WHERE id = ANY(%s) ORDER BY id",
-            [list(new)],
+            [new],
         )
-        for table in ("scoring_record", "scoring_payload"):
-            cursor.execute(f"DROP TABLE staged_{table}")
-    return new
+        for layout in (RECORDS, PAYLOADS):
+            cursor.execute(f"DROP TABLE staged_{layout.table}")
+    return {key.bytes for key in new}
 
 
-def _copy(table: str, columns: dict[str, str], rows: Sequence[tuple[Any, ...]]) -> None:
-    names = ", ".join(columns)
+def _copy(statement: str, rows: bytes) -> None:
     with connection.cursor() as cursor, _django_errors():
         raw: psycopg.Cursor[Any] = cursor.cursor
-        with raw.copy(f"COPY {table} ({names}) FROM STDIN (FORMAT BINARY)".encode()) as copy:
-            copy.set_types(list(columns.values()))
-            for row in rows:
-                copy.write_row(row)
+        with raw.copy(statement.encode()) as copy:
+            copy.write(rows)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from oversight.tenancy.actors import Actor
 from scoring.forms import FitForm
 from scoring.selectors import backtests, comparisons
 from scoring.selectors import scorers as selectors
-from scoring.services import fitting, scorers
+from scoring.services import fit_requests, scorers
 
 _BACKTESTS_SHOWN = 10
 
@@ -34,7 +34,7 @@ def scorer_fit(request: HttpRequest, project: str) -> HttpResponse:
     form = FitForm(request.POST)
     if form.is_valid():
         try:
-            job = fitting.ask_for_fit(actor, **form.cleaned_data)
+            job = fit_requests.ask_for_fit(actor, **form.cleaned_data)
         except errors.InvalidInput as error:
             add_errors(form, error)
         else:

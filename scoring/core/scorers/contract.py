@@ -6,7 +6,8 @@ A batch holds records of one model, so that its fingerprints form one matrix; ca
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from functools import cached_property
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,8 @@ class Term:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One line of the explanation of a record's score."""
+class Reason(NamedTuple):
+    """One line of the explanation of a record's score; a tuple, since every record has several."""
 
     kind: str
     name: str
@@ -123,7 +123,8 @@ class RecordBatch:
         return self.has_fingerprint
 
 
-Describe = Callable[[int, int], str]
+Describe = Callable[[int, Sequence[int]], Sequence[str]]
+Explanation = tuple[str, str, float, str]  # the fields of a Reason
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,7 +140,8 @@ class ScoredBatch:
     low, high: float64 (n,), interval of the score, NaN where unknown.
     cold_start: no baseline yet, so the score says nothing.
     intervention: what INTERVENE means under this scorer.
-    describe: (row, term) -> one plain sentence; called only when reasons are asked for.
+    describe: (row, terms) -> a plain sentence for each term; called only when reasons are asked
+        for.
     """
 
     raw: NDArray[np.float64]
@@ -167,21 +169,52 @@ class ScoredBatch:
         """
         row = self.contributions[i]
         order = np.argsort(-np.abs(row), kind="stable")
-        n_listed = min(max(top, 1), max(int(np.count_nonzero(row)), 1), len(row))
-        reasons = [
-            Reason(self.terms[j].kind, self.terms[j].name, float(row[j]), self.describe(i, int(j)))
-            for j in order[:n_listed]
+        told = self._explain(
+            i, row[order].tolist(), order.tolist(), top, float(self.raw[i]), float(self.weight[i])
+        )
+        return [Reason(*reason) for reason in told]
+
+    def explanations(self, top: int = 5) -> list[list[Explanation]]:
+        """`reasons(i, top)` of every row i as plain tuples, with all rows sorted at once."""
+        order = np.argsort(-np.abs(self.contributions), axis=1, kind="stable")
+        ranked = np.take_along_axis(self.contributions, order, axis=1)
+        rows = zip(
+            ranked.tolist(), order.tolist(), self.raw.tolist(), self.weight.tolist(), strict=True
+        )
+        return [
+            self._explain(i, contributions, terms, top, raw, weight)
+            for i, (contributions, terms, raw, weight) in enumerate(rows)
         ]
-        tail = order[n_listed:]
-        n_tail = int(np.count_nonzero(row[tail]))
-        if n_tail:
-            rest = float(self.raw[i]) - sum(reason.contribution for reason in reasons)
-            terms = "term" if n_tail == 1 else "terms"
-            reasons.append(Reason(OTHER, OTHER, rest, f"{n_tail} smaller {terms} together"))
-        if self.weight[i] > 1.0:
-            detail = f"the tier is chosen as if this were {self.weight[i]:g} times as rare"
-            reasons.append(Reason("context", "weight", 0.0, detail))
+
+    def _explain(
+        self,
+        i: int,
+        contributions: list[float],
+        terms: list[int],
+        top: int,
+        raw: float,
+        weight: float,
+    ) -> list[Explanation]:
+        """Row i explained from its contributions, largest first, and the terms they belong to."""
+        n_nonzero = len(contributions) - contributions.count(0.0)  # zeros come last
+        n_listed = min(max(top, 1), max(n_nonzero, 1), len(contributions))
+        listed, told = contributions[:n_listed], terms[:n_listed]
+        reasons = [
+            (*self._names[j], contribution, detail)
+            for j, contribution, detail in zip(told, listed, self.describe(i, told), strict=True)
+        ]
+        n_tail = n_nonzero - n_listed
+        if n_tail > 0:
+            plural = "term" if n_tail == 1 else "terms"
+            reasons.append((OTHER, OTHER, raw - sum(listed), f"{n_tail} smaller {plural} together"))
+        if weight > 1.0:
+            detail = f"the tier is chosen as if this were {weight:g} times as rare"
+            reasons.append(("context", "weight", 0.0, detail))
         return reasons
+
+    @cached_property
+    def _names(self) -> list[tuple[str, str]]:
+        return [(term.kind, term.name) for term in self.terms]
 
 
 class Scorer(Protocol):

@@ -7,8 +7,9 @@ same evidence: the model's fingerprint, or signals alone.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from scoring.core.scorers import rank_v1
 from scoring.core.scorers.calibration_map_v1 import RAW, P, p_violation, read_calibration
 from scoring.core.scorers.contract import (
     Action,
+    Describe,
     InvalidBatchError,
     InvalidConfigError,
     RecordBatch,
@@ -60,6 +62,29 @@ class Part:
         if self.direction == rank_v1.LOW:
             return -x
         return np.abs(x - self.centre) if self.direction == rank_v1.BOTH else x
+
+    def sentence(self, observed: float, squashed: float) -> str:
+        """What an observed value of a signal means: float, and its squashed z."""
+        if self.direction == rank_v1.BOTH:
+            return (
+                f"value {observed:.4g} lies {abs(observed - self.centre):.4g} from the"
+                f" baseline's {self._usual}"
+            )
+        side = "above" if observed >= self._median else "below"
+        return (
+            f"value {observed:.4g} is {_spreads(squashed)} spreads {side} the baseline's"
+            f" {self._usual}"
+        )
+
+    @cached_property
+    def _median(self) -> float:
+        return -self.scale.median if self.direction == rank_v1.LOW else self.scale.median
+
+    @cached_property
+    def _usual(self) -> str:
+        if self.direction == rank_v1.BOTH:
+            return f"median {self.centre:.4g}; {self.scale.median:.4g} is usual"
+        return f"median {self._median:.4g}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +194,7 @@ class EnsembleV1:
             low=low,
             high=high,
             cold_start=False,
-            describe=lambda i, j: self._describe(batch.model, j, observed[i, j], squashed[i, j]),
+            describe=self._describer(observed, squashed),
             intervention=self._intervention,
         )
 
@@ -245,26 +270,24 @@ class EnsembleV1:
             weight[members] = decisions.weight
         return score, low, high, Decisions(tier=tier, action=action, weight=weight)
 
-    def _describe(self, model: str, j: int, observed: float, squashed: float) -> str:
+    def _describer(self, observed: NDArray[np.float64], squashed: NDArray[np.float64]) -> Describe:
+        def describe(i: int, terms: Sequence[int]) -> list[str]:
+            values, sizes = observed[i].tolist(), squashed[i].tolist()
+            return [self._describe(j, values[j], sizes[j]) for j in terms]
+
+        return describe
+
+    def _describe(self, j: int, observed: float, squashed: float) -> str:
         if math.isnan(observed):
             return "not sent with this record, or not known for its model"
-        spreads = math.copysign(math.expm1(abs(squashed)), squashed)
         if j < len(self._signals):
-            part = self._signals[j]
-            if part.direction == rank_v1.BOTH:
-                return (
-                    f"value {observed:.4g} lies {abs(observed - part.centre):.4g} from the"
-                    f" baseline's median {part.centre:.4g}; {part.scale.median:.4g} is usual"
-                )
-            median = -part.scale.median if part.direction == rank_v1.LOW else part.scale.median
-            side = "above" if observed >= median else "below"
-            return (
-                f"value {observed:.4g} is {abs(spreads):.1f} spreads {side} the baseline's"
-                f" median {median:.4g}"
-            )
+            return self._signals[j].sentence(observed, squashed)
         if math.isinf(observed):
             return "the fingerprint is not finite, so the record goes to review"
-        return f"distance from the model's baseline is {_spreads(spreads)} its median"
+        side = "above" if squashed >= 0 else "below"
+        return (
+            f"distance from the model's baseline is {_spreads(squashed)} spreads {side} its median"
+        )
 
 
 def _at(points: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -277,8 +300,13 @@ def _at(points: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.f
     return value
 
 
-def _spreads(spreads: float) -> str:
-    return f"{abs(spreads):.1f} spreads {'above' if spreads >= 0 else 'below'}"
+_TENTHS = tuple(f"{number // 10}.{number % 10}" for number in range(1_000))
+
+
+def _spreads(squashed: float) -> str:
+    """How many spreads log(1 + |z|) stands for, to a tenth; a table, since every record asks."""
+    tenths = math.expm1(abs(squashed)) * 10.0 + 0.5
+    return _TENTHS[int(tenths)] if tenths < len(_TENTHS) else f"{tenths / 10.0:.0f}"
 
 
 def _fingerprint_rows(

@@ -7,7 +7,7 @@ among the baseline's scores.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from scoring.core.scorers import rank_v1
 from scoring.core.scorers.calibration_map_v1 import RAW, P, p_violation, read_calibration
 from scoring.core.scorers.contract import (
     Action,
+    Describe,
     InvalidBatchError,
     InvalidConfigError,
     RecordBatch,
@@ -165,12 +166,21 @@ class PercentileV1:
             low=np.clip(score - share @ error, 0.0, 1.0) * known,
             high=np.clip(score + share @ error, 0.0, 1.0) * known,
             cold_start=False,
-            describe=lambda i, j: self._describe(batch.model, j, observed[i, j], rank[i, j]),
+            describe=self._describer(batch.model, observed, rank),
             intervention=self._rule.intervention,
         )
 
     def _rank_error(self, n: int) -> float:
         return math.sqrt(math.log(2 * len(self._terms) / INTERVAL_ALPHA) / (2 * n))
+
+    def _describer(
+        self, model: str, observed: NDArray[np.float64], rank: NDArray[np.float64]
+    ) -> Describe:
+        def describe(i: int, terms: Sequence[int]) -> list[str]:
+            values, ranks = observed[i].tolist(), rank[i].tolist()
+            return [self._describe(model, j, values[j], ranks[j]) for j in terms]
+
+        return describe
 
     def _describe(self, model: str, j: int, observed: float, rank: float) -> str:
         if j < len(self._signals):

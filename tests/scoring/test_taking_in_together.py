@@ -1,0 +1,192 @@
+"""Small posts that arrive at once, room for large ones, and keys remembered for a second."""
+
+import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection, connections
+
+from oversight.audit.models import AuditEvent
+from oversight.lib import allowance, errors
+from oversight.tenancy import access
+from oversight.tenancy.actors import system_actor
+from oversight.tenancy.services.keys import create_key, revoke_key
+from scoring.intake.room import SMALL_BYTES, Room
+from scoring.models import InferenceRecord, IngestBatch
+from scoring.services import scorers
+from scoring.services.together import ingest_together
+from tests.factories import make_project, make_record
+
+BOTH = ("accepted", "duplicate")
+
+
+def encoded(records):
+    return [json.dumps(record).encode() for record in records]
+
+
+class Stopped:
+    """While held, no batch can be written: another connection has locked the table."""
+
+    def __enter__(self):
+        self._other = connections.create_connection("default")
+        self._other.set_autocommit(False)
+        self._other.cursor().execute("LOCK TABLE scoring_ingestbatch IN SHARE MODE")
+        return self
+
+    def release(self):
+        if self._other is not None:
+            self._other.rollback()
+            self._other.close()
+            self._other = None
+
+    def __exit__(self, *_):
+        self.release()
+
+
+def await_blocked():
+    """Until a writer waits for the lock, as PostgreSQL itself sees it."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody waits for the lock")
+
+
+@pytest.fixture
+def actor(transactional_db):
+    project = make_project()
+    scorers.current_version(project)
+    return system_actor(project, "sender")
+
+
+def posting(actor, records, started, seconds=None):
+    """One post in a thread of its own, as the web server has it."""
+    try:
+        started.release()
+        if seconds is None:
+            return ingest_together(actor, slices=encoded(records))
+        with allowance.limited(seconds):
+            return ingest_together(actor, slices=encoded(records))
+    finally:
+        connection.close()
+
+
+def test_posts_that_wait_share_a_transaction_and_each_gets_its_own_answer(actor):
+    n, started = 6, threading.Semaphore(0)
+    posts = [[make_record(10 * i), make_record(10 * i + 1)] for i in range(n)]
+    posts[3] = [posts[3][0], {**posts[3][1], "input": 5}]  # the second is refused
+    posts[5] = [posts[4][0], make_record(51)]  # the first is sent by another post too
+    with ThreadPoolExecutor(n) as threads, Stopped() as stopped:
+        first = threads.submit(posting, actor, posts[0], started)
+        await_blocked()
+        others = [threads.submit(posting, actor, post, started) for post in posts[1:]]
+        for _ in range(n):
+            started.acquire()
+        time.sleep(0.3)  # from the start of a thread to its place in the queue
+        stopped.release()
+        outcomes = [future.result(60) for future in (first, *others)]
+    for i, outcome in enumerate(outcomes):
+        assert [result.index for result in outcome.results] == [0, 1]
+        assert [result.external_id for result in outcome.results] == [
+            record["external_id"] for record in posts[i]
+        ]
+    statuses = [[result.status for result in outcome.results] for outcome in outcomes]
+    assert statuses[3] == ["accepted", "rejected"]
+    assert sorted([statuses[4][0], statuses[5][0]]) == ["accepted", "duplicate"]
+    assert sum(outcome.accepted for outcome in outcomes) == 2 * n - 2
+    assert InferenceRecord.objects.of(actor.project).count() == 2 * n - 2
+    batches = IngestBatch.objects.filter(project=actor.project)
+    assert sum(batch.n_records for batch in batches) == 2 * n - 2
+    assert len(batches) == 2  # the first, and all that waited for it
+    assert AuditEvent.objects.filter(action="records.ingested").count() == 2
+
+
+def test_who_waits_for_others_has_a_deadline_and_the_others_go_on(actor):
+    started = threading.Semaphore(0)
+    with ThreadPoolExecutor(2) as threads, Stopped() as stopped:
+        first = threads.submit(posting, actor, [make_record(0)], started)
+        await_blocked()
+        late = threads.submit(posting, actor, [make_record(1)], started, 0.2)
+        with pytest.raises(errors.Unavailable) as refused:
+            late.result(60)
+        assert refused.value.retry_after_seconds == 1
+        stopped.release()
+        assert first.result(60).accepted == 1
+    # Nobody is left leading: the next post is served.
+    assert ingest_together(actor, slices=encoded([make_record(2)])).accepted == 1
+
+
+def test_many_senders_posts_lose_and_double_nothing(actor):
+    other = system_actor(make_project(), "other")
+    started = threading.Semaphore(0)
+    with ThreadPoolExecutor(8) as threads:
+        futures = [
+            threads.submit(posting, (actor, other)[i % 2], [make_record(i // 4)], started)
+            for i in range(64)
+        ]
+        outcomes = [future.result(120) for future in futures]
+    results = [result for outcome in outcomes for result in outcome.results]
+    assert {result.status for result in results} <= set(BOTH)
+    for sender in (actor, other):
+        stored = InferenceRecord.objects.of(sender.project).count()
+        assert stored == len(
+            {r.key for i, r in enumerate(results) if (i % 2 == 0) == (sender is actor)}
+        )
+
+
+def test_room_is_bounded_and_small_bodies_need_none():
+    room = Room(10 * SMALL_BYTES)
+    with room.taken(8 * SMALL_BYTES):
+        with room.taken(2 * SMALL_BYTES):
+            began = time.monotonic()
+            with (
+                pytest.raises(errors.Unavailable) as refused,
+                room.taken(2 * SMALL_BYTES, wait_seconds=0.05),
+            ):
+                pass
+            assert refused.value.retry_after_seconds
+            assert time.monotonic() - began < 5
+            with room.taken(SMALL_BYTES):
+                pass
+        with room.taken(2 * SMALL_BYTES):
+            pass
+    with (
+        room.taken(1000 * SMALL_BYTES, wait_seconds=0.05),  # larger than all of it: alone
+        pytest.raises(errors.Unavailable),
+        room.taken(2 * SMALL_BYTES, wait_seconds=0.05),
+    ):
+        pass
+
+
+def test_who_waits_for_room_gets_it_when_others_leave():
+    room, held, peak, lock = Room(4 * SMALL_BYTES), [0], [0], threading.Lock()
+
+    def work(_):
+        with room.taken(2 * SMALL_BYTES, wait_seconds=30):
+            with lock:
+                held[0] += 1
+                peak[0] = max(peak[0], held[0])
+            time.sleep(0.01)
+            with lock:
+                held[0] -= 1
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(work, range(24)))
+    assert peak[0] == 2
+
+
+@pytest.mark.django_db
+def test_a_revoked_key_is_remembered_for_no_longer_than_was_said(settings):
+    settings.OVERSIGHT_KEY_MEMORY_SECONDS = 0.3
+    operator = system_actor(make_project())
+    key, text = create_key(operator, name="k", scopes=["records:write"])
+    assert access.access_key(text).id == str(key.pk)
+    revoke_key(operator, key_id=key.pk)
+    time.sleep(0.35)
+    with pytest.raises(errors.NotAuthenticated):
+        access.access_key(text)
