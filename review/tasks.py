@@ -14,7 +14,9 @@ from review.models import ReviewQueue
 from review.selectors import rounds as selectors
 from review.services import (
     backtesting,
+    cuts,
     datasets,
+    extra_rounds,
     learning,
     learning_schedule,
     reconciliation,
@@ -31,11 +33,12 @@ def run_round(job_id: str) -> str:
         queue = ReviewQueue.objects.select_related("project").get(
             project=job.project, pk=job.arguments["queue"]
         )
-        drawn = rounds.run(
-            system_actor(job.project, f"job:{job.pk}"),
-            queue=queue,
-            budget=job.arguments["budget"],
-        )
+        actor, budget = system_actor(job.project, f"job:{job.pk}"), job.arguments["budget"]
+        span = extra_rounds.read_span(job.arguments.get("windows"))
+        if span is None:
+            drawn = rounds.run(actor, queue=queue, budget=budget)
+        else:
+            drawn = extra_rounds.run(actor, queue=queue, span=span, budget=budget)
         return selectors.job_result(drawn)
 
     return jobs.run(job_id, work)
@@ -50,6 +53,11 @@ def draw_due_rounds() -> int:
             windows.close_window(actor)
         drawn += schedule.draw_missing(actor)
     return drawn
+
+
+@shared_task(name="review.tasks.expire_cases")
+def expire_cases() -> int:
+    return sum(cuts.expire(system_actor(project, "schedule")) for project in Project.objects.all())
 
 
 @shared_task(name="review.tasks.reconcile")

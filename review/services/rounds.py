@@ -1,8 +1,14 @@
-"""Sampling rounds: one draw per queue, window and stratum, exactly once by constraint."""
+"""Sampling rounds: one draw per queue, window and stratum, exactly once by constraint.
+
+A window is drawn again by review/services/extra_rounds.py alone.
+"""
 
 import logging
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import isfinite, isnan
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -16,7 +22,7 @@ from oversight.tenancy.actors import Actor
 from review import filters
 from review.models import ReviewQueue, SamplingRound, Selection
 from review.models.queues import Stratum
-from review.services import cases, draws, populations
+from review.services import capacity, cases, draws, populations
 from scoring.core.sampling import Draw
 from scoring.models import Action, Window
 from scoring.selectors import candidates
@@ -26,6 +32,25 @@ logger = logging.getLogger(__name__)
 
 SEED_BYTES = 16
 MAX_BUDGET = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one draw is asked for.
+
+    Attributes:
+        reason: why the budget is what it is; `rule` and what it was applied to.
+        number: of the draws over this stratum.
+        filter: which records may enter; the queue's present one where None.
+        without: the records that earlier rounds have taken.
+    """
+
+    stratum: Stratum
+    budget: int
+    reason: Mapping[str, Any] = field(default_factory=dict)
+    number: int = 1
+    filter: Mapping[str, Any] | None = None
+    without: Q | None = None
 
 
 def stratum_rule(stratum: str) -> Q:
@@ -50,10 +75,15 @@ def ask_for_round(actor: Actor, *, queue: ReviewQueue, budget: int | None = None
         InvalidInput: the budget is out of range.
     """
     access.require(actor, "rounds:run")
-    if budget is not None and not 1 <= budget <= MAX_BUDGET:
-        raise errors.InvalidInput.at("budget", f"from 1 to {MAX_BUDGET:,}", "out_of_range")
+    check_budget(budget)
     with transaction.atomic():
         return jobs.enqueue(actor, "review.tasks.run_round", queue=queue.pk, budget=budget)
+
+
+def check_budget(budget: int | None) -> None:
+    """Refuse a budget that nobody can mean."""
+    if budget is not None and not 1 <= budget <= MAX_BUDGET:
+        raise errors.InvalidInput.at("budget", f"from 1 to {MAX_BUDGET:,}", "out_of_range")
 
 
 def run(actor: Actor, *, queue: ReviewQueue, budget: int | None = None) -> list[SamplingRound]:
@@ -82,17 +112,18 @@ def draw_window(
     Returns:
         The rounds. Those of the first draw where somebody else was faster.
     """
-    budgets = {
-        Stratum.STREAM: queue.budget if budget is None else budget,
-        Stratum.EVALUATION: queue.evaluation_budget,
-        Stratum.INTERVENED: queue.intervened_budget,
-    }
+    plan = capacity.plan(queue, asked=budget)
     try:
         with transaction.atomic():
             rounds = [
                 made
-                for stratum, size in budgets.items()
-                if (made := _draw_stratum(actor, queue, window, stratum, size)) is not None
+                for stratum, size in plan.budgets.items()
+                if (
+                    made := draw_stratum(
+                        actor, queue, window, Asked(stratum, size, reason=plan.reason)
+                    )
+                )
+                is not None
             ]
             populations.count(queue, window, {one: candidate_rule(queue, one) for one in Stratum})
     except IntegrityError:
@@ -102,28 +133,32 @@ def draw_window(
     return list(SamplingRound.objects.filter(queue=queue, window=window).order_by("pk"))
 
 
-def _draw_stratum(
-    actor: Actor, queue: ReviewQueue, window: Window, stratum: Stratum, budget: int
+def draw_stratum(
+    actor: Actor, queue: ReviewQueue, window: Window, asked: Asked
 ) -> SamplingRound | None:
-    found = candidates.of_window(window, candidate_rule(queue, stratum))
-    if stratum is not Stratum.STREAM and not (len(found) and budget):
-        return None  # the stream's round stands for the window, even when it is empty
+    """One draw over one stratum; None where there is nothing to draw and no need to say so."""
+    stratum, admitted = asked.stratum, queue.filter if asked.filter is None else asked.filter
+    rule = filters.to_q(queue.project, admitted) & stratum_rule(stratum)
+    if asked.without is not None:
+        rule &= ~asked.without
+    found = candidates.of_window(window, rule)
+    stands_for_window = stratum is Stratum.STREAM and asked.number == 1  # even when it is empty
+    if not stands_for_window and not (len(found) and asked.budget):
+        return None
     seed = secrets.token_bytes(SEED_BYTES)
     drawn = draws.draw(
         found,
         seed=seed,
         stratum=stratum,
-        budget=budget,
+        budget=asked.budget,
         tau=queue.tau,
         floor=queue.floor,
         strategy=queue.strategy,
         base_rate=draws.DEFAULT_BASE_RATE,
     )
-    made = _store(actor, queue, window, stratum, found, drawn, seed)
+    made = _store(actor, queue, window, asked, admitted, found, drawn, seed)
     selections = _store_selections(made, found, drawn)
-    opened = cases.open_sampled(
-        queue, window_number=window.number, stratum=stratum, seed=seed, selections=selections
-    )
+    opened = cases.open_sampled(queue, made=made, selections=selections)
     audit.record(
         actor,
         "round.drawn",
@@ -132,6 +167,9 @@ def _draw_stratum(
         queue=queue.slug,
         window=window.number,
         stratum=str(stratum),
+        number=made.number,
+        budget=made.budget,
+        budget_rule=made.budget_reason.get("rule"),
         n_candidates=made.n_candidates,
         candidates_hash=made.candidates_hash,
         n_selected=made.n_selected,
@@ -151,7 +189,8 @@ def _store(
     actor: Actor,
     queue: ReviewQueue,
     window: Window,
-    stratum: Stratum,
+    asked: Asked,
+    admitted: Mapping[str, Any],
     found: candidates.Candidates,
     drawn: draws.Drawn,
     seed: bytes,
@@ -161,13 +200,15 @@ def _store(
         project=queue.project,
         queue=queue,
         window=window,
-        stratum=stratum,
-        filter=queue.filter,
+        stratum=asked.stratum,
+        number=asked.number,
+        filter=admitted,
         strategy=queue.strategy,
         tau=draw.tau,
         floor=draw.floor,
         seed=seed,
         budget=draw.budget,
+        budget_reason=dict(asked.reason),
         scorer_version=scorers.current_version(actor.project),
         base_rate=draws.DEFAULT_BASE_RATE,
         n_candidates=len(found),

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
+from django.db.models import Q
 
 from review import filters
 from review.models import SamplingRound, Selection
+from review.selectors import finished_rounds
 from review.services import draws, rounds
 from scoring.core import randomness, sampling
 from scoring.selectors import candidates
@@ -33,6 +35,8 @@ class Verification:
 def verify_round(made: SamplingRound) -> Verification:
     """Derive a round again and compare it bit by bit."""
     rule = filters.to_q(made.project, made.filter) & rounds.stratum_rule(made.stratum)
+    if made.number > 1:
+        rule &= ~Q(id__in=finished_rounds.taken_before(made).values("record_id"))
     found = candidates.of_window(made.window, rule)
     stored = list(made.selections.order_by("position"))
     missing = made.n_candidates - len(found)

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('jobs', '0003_ledger_and_ticks'),
-        ('review', '0004_population_counts'),
+        ('review', '0005_extra_rounds_and_capacity'),
         ('scoring', '0006_backtests'),
         ('tenancy', '0004_legal_holds'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
