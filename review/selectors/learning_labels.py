@@ -21,8 +21,8 @@ from review.datasets.columns import CALIBRATION
 from review.datasets.labels import Form, Labels, Rows, read_forms, settle, versions_used
 from review.datasets.rows import RowMaker
 from review.datasets.snapshot import Present
-from review.datasets.weights import finished_draw
 from review.models import CaseResolution, DatasetVersion, Question, ReviewQueue
+from review.selectors import finished_rounds
 from scoring.core.scorers.decision_v1 import context_text
 from scoring.models import InferenceRecord
 
@@ -39,7 +39,6 @@ _PATHS = {
     "context": "case__evidence__context",
     "region": "case__evidence__region",
 }
-_ROUND = ("id", "n_selected", "tau", "log_normalizer", "floor_hazard", "unfinished")
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +120,9 @@ def labels_of(
     forms = read_forms(reader, versions_used(queue), question)
     _check_kind(forms, question)
     labels, pooled = _pooled(forms, question)
-    draws = {
-        row["id"]: finished_draw(row, row["unfinished"])
-        for row in reader.rows(selection.rounds_of(dataset), *_ROUND)
-    }
+    draws = finished_rounds.finish(
+        reader.rows(finished_rounds.stored_rounds(queue), *finished_rounds.FIELDS)
+    )
     found, _ = selection.rows_of(dataset)
     read = [
         {name: row[path] for name, path in _PATHS.items()}
