@@ -62,15 +62,15 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 55},
         },
-        "learn": {
-            "task": "review.tasks.learn_where_due",
-            "schedule": 3_600.0,
-            "options": {"expires": 3_000},
-        },
         "expire-cases": {
             "task": "review.tasks.expire_cases",
             "schedule": 300.0,
             "options": {"expires": 280},
+        },
+        "learn": {
+            "task": "review.tasks.learn_where_due",
+            "schedule": 3_600.0,
+            "options": {"expires": 3_000},
         },
         "reconcile": {
             "task": "review.tasks.reconcile",

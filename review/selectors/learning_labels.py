@@ -120,9 +120,8 @@ def labels_of(
     forms = read_forms(reader, versions_used(queue), question)
     _check_kind(forms, question)
     labels, pooled = _pooled(forms, question)
-    draws = finished_rounds.finish(
-        reader.rows(finished_rounds.stored_rounds(queue), *finished_rounds.FIELDS)
-    )
+    stored = finished_rounds.stored_rounds(queue)
+    draws = finished_rounds.finish(reader.rows(stored, *finished_rounds.FIELDS))
     found, _ = selection.rows_of(dataset)
     read = [
         {name: row[path] for name, path in _PATHS.items()}
