@@ -109,7 +109,7 @@ def sentence(gap: Mapping[str, Any], by_bins: bool) -> str:
         f"{where} people call {_percent(gap['observed'])} violations "
         f"({_percent(gap['low'])} to {_percent(gap['high'])})"
     )
-    what = "elsewhere records of the same score hold" if by_bins else "the score says"
+    what = "all records of the same score hold" if by_bins else "the score says"
     said = f"{seen}, where {what} {_percent(gap['stated'])}"
     if not gap["is_flagged"]:
         return f"{said}: no more apart than chance would have it."

@@ -153,7 +153,8 @@ def expected_by_bin(
     """What people say of records that score alike, float64 (n,) in [0, 1].
 
     Stands in for stated probabilities where there is no calibration: a gap then means that a
-    segment differs from others of the same score. Bins hold equal weight; equal scores share one.
+    segment differs from all records of the same score. Bins hold equal weight; equal scores share
+    one.
     """
     _, place = np.unique(score, return_inverse=True)
     mass = np.bincount(place, weights=weights)

@@ -344,7 +344,7 @@ def test_a_gap_is_told_in_plain_words():
     )
     over = {**gap, "stated": 0.4, "gap": -0.16, "field": "plan", "value": ""}
     assert selectors.sentence(over, by_bins=True) == (
-        "In plan = (none) people call 24.0 % violations (18.0 % to 31.0 %), where elsewhere "
+        "In plan = (none) people call 24.0 % violations (18.0 % to 31.0 %), where all "
         "records of the same score hold 40.0 %: it suspects about 16.0 in 100 records without "
         "cause."
     )

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def judged(project, api, owner, reviewer, queue, send):
     """A version in use that looks at noise, and 230 records judged of which about half violate."""
+    type(project).objects.filter(pk=project.pk).update(hash_key=bytes(range(32)))  # same folds
     send(stream(760, seed=3, share=0))
     call_command(
         "fit-scorer", "--project", project.slug, "--kind", "ensemble", "--release",
@@ -60,8 +61,7 @@ def test_verified_violations_teach_the_next_version(judged, project, owner):
         for fold, held_out in zip(labels.fold, labels.held_out, strict=True)
     )
     assert stored.label_counts["tested"] == n_tested  # only what it did not learn from
-    gain = stored.report["tiers"][1]["recall_gain"]
-    assert gain["value"] > 0.1
+    assert stored.report["tiers"][0]["recall_gain"]["value"] > 0.1
     Job.objects.filter(pk=job.pk).update(status="queued")  # delivered twice
     assert tasks.refit_scorer(str(job.pk)) == "done"
     assert ScorerVersion.objects.filter(scorer__project=project).count() == 3
