@@ -25,14 +25,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.rare_harm import rare_harm_audits  # noqa: E402 - the path above lets it run in place
-from benchmarks.review_loop import make_pool  # noqa: E402
+from benchmarks.review_loop import PROFILES, review  # noqa: E402
+from benchmarks.review_pools import Pool, make_pool  # noqa: E402
 from benchmarks.review_sets import ReviewSet, available_sets  # noqa: E402
 from benchmarks.simulated_audits import (  # noqa: E402
     METRICS,
-    PROFILES,
-    AuditPool,
     Interval,
-    informed_audit,
     stratified_audit,
     uniform_audit,
 )
@@ -55,19 +53,17 @@ except ImportError:
 FloatArray = NDArray[np.float64]
 
 DEFAULT_SETS = "mammography,annthyroid,thyroid,satimage-2"
-MAX_POOL, BASELINE_SHARE, FLAGGED_SHARE, N_ROUNDS, LOOKS = 3000, 0.35, 0.03, 10, 26
+MAX_POOL, BASELINE_SHARE, LOOKS = 3000, 0.35, 26
 LEAST_COVERAGE = 0.93
 SLACK = 1e-9
 
 
-def audit_pool(data: ReviewSet, seed: int) -> AuditPool:
+def audit_pool(data: ReviewSet, seed: int) -> Pool:
     """One fixed pool and its flags; the randomness under test is that of the draws alone."""
     order = np.random.default_rng(seed).permutation(len(data.violation))
     n_baseline = int(BASELINE_SHARE * order.size)
-    baseline, rest = order[:n_baseline], order[n_baseline:][:MAX_POOL]
-    pool = make_pool(data.features[baseline], data.features[rest], data.violation[rest], seed)
-    n_flagged = int(FLAGGED_SHARE * rest.size)
-    return AuditPool(pool, np.argsort(np.argsort(-pool.raw)) < n_flagged)
+    baseline, rows = order[:n_baseline], order[n_baseline:][:MAX_POOL]
+    return make_pool(data, baseline, rows, seed)
 
 
 class Tally:
@@ -105,7 +101,7 @@ class Tally:
         return self._rows[design, metric]
 
 
-def tally_windows(tally: Tally, design: str, windows: list[Window], audit: AuditPool) -> None:
+def tally_windows(tally: Tally, design: str, windows: list[Window], pool: Pool) -> None:
     """Our intervals, and what they would be without the floor's limits."""
     for metric in METRICS:
         estimate = estimate_rate(windows, metric)
@@ -114,29 +110,27 @@ def tally_windows(tally: Tally, design: str, windows: list[Window], audit: Audit
             ours = estimate.low, estimate.high
         if estimate.design_low is not None and estimate.design_high is not None:
             bare = estimate.design_low, estimate.design_high
-        tally.add(design, metric, ours, audit.truth(metric))
-        tally.add(f"  {design}, design", metric, bare, audit.truth(metric))
+        tally.add(design, metric, ours, pool.truth(metric))
+        tally.add(f"  {design}, design", metric, bare, pool.truth(metric))
 
 
 def measure_set(name: str, data: ReviewSet, runs: int, seed: int) -> Tally:
-    audit = audit_pool(data, seed)
-    size, n_flagged = audit.flagged.size, int(audit.flagged.sum())
+    pool = audit_pool(data, seed)
+    size, n_flagged = len(pool), int(pool.flagged.sum())
     budget = min(300, size // 10)
-    truths = ", ".join(f"{metric} {audit.truth(metric):.3f}" for metric in METRICS)
+    truths = ", ".join(f"{metric} {pool.truth(metric):.3f}" for metric in METRICS)
     print(f"\n{name}: N = {size}, {n_flagged} flagged, {budget} verdicts; {truths}")
     rng, tally, start = np.random.default_rng(seed + 1), Tally(), time.perf_counter()
     for _ in range(runs):
         for profile in PROFILES:
-            windows = informed_audit(
-                audit, profile, budget=budget, per_round=budget // N_ROUNDS, rng=rng
-            )
-            tally_windows(tally, profile.name, windows, audit)
+            done = review(pool, profile, rng=rng, until=lambda order: False, budget=budget)
+            tally_windows(tally, profile.name, done.windows(budget), pool)
         for design, intervals in (
-            ("uniform", uniform_audit(audit, budget=budget, rng=rng)),
-            ("all flagged + rest", stratified_audit(audit, budget=budget, rng=rng)),
+            ("uniform", uniform_audit(pool, budget=budget, rng=rng)),
+            ("all flagged + rest", stratified_audit(pool, budget=budget, rng=rng)),
         ):
             for metric, interval in intervals.items():
-                tally.add(design, metric, interval, audit.truth(metric))
+                tally.add(design, metric, interval, pool.truth(metric))
     tally.show()
     print(f"{'':18}{time.perf_counter() - start:.0f} s", file=sys.stderr)
     return tally
@@ -169,8 +163,8 @@ def watch(runs: int, seed: int) -> None:
     """Share of audits in which some look of 26 misses the prevalence."""
     sets = available_sets()
     name = "mammography" if "mammography" in sets else "digits-8"
-    audit = audit_pool(sets[name](), seed)
-    size, truth = audit.flagged.size, audit.truth("prevalence")
+    pool = audit_pool(sets[name](), seed)
+    size, truth = len(pool), pool.truth("prevalence")
     per_round, profile = 12, replace(PROFILES[0], name="watched")
     rho = floor_tuning_variance(profile.floor * per_round / size) / size**2
     rng = np.random.default_rng(seed + 2)
@@ -182,9 +176,15 @@ def watch(runs: int, seed: int) -> None:
         widths[method].append(float(min(high[-1], 1.0) - max(low[-1], 0.0)))
 
     for _ in range(runs):
-        (window,) = informed_audit(
-            audit, profile, budget=LOOKS * per_round, per_round=per_round, rng=rng
+        done = review(
+            pool,
+            profile,
+            rng=rng,
+            until=lambda order: False,
+            budget=LOOKS * per_round,
+            per_round=per_round,
         )
+        (window,) = done.windows(LOOKS * per_round)
         looks = [
             estimate_rate([replace(window, rounds=window.rounds[:n])], "prevalence")
             for n in range(1, LOOKS + 1)

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from benchmarks.simulated_audits import METRICS, round_of
+from benchmarks.review_loop import round_of
+from benchmarks.simulated_audits import METRICS
 from scoring.core.estimation.rates import estimate_rate
 from scoring.core.estimation.rounds import Window
 from scoring.core.information_gain import gain_strategy
