@@ -13,11 +13,12 @@ otherwise only measures. docs/learning-figures.md tells what was tuned on which 
 """
 
 import argparse
+import json
 import math
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -131,7 +132,7 @@ def _covered(done: Review, pool: Pool) -> list[bool]:
     for metric in METRICS:
         estimate, truth = estimate_rate(windows, metric), pool.truth(metric)
         if estimate.low is not None and estimate.high is not None:
-            found.append(estimate.low - SLACK <= truth <= estimate.high + SLACK)
+            found.append(bool(estimate.low - SLACK <= truth <= estimate.high + SLACK))
     return found
 
 
@@ -248,16 +249,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--sets", default="", help="comma-separated names; default all")
+    parser.add_argument(
+        "--results", type=Path, help="file of figures: kept set by set, gone on with"
+    )
     arguments = parser.parse_args()
     loaders = available_sets()
     wanted = [name for name in arguments.sets.split(",") if name] or list(loaders)
     outcomes: dict[str, Outcome] = {}
+    if arguments.results and arguments.results.exists():
+        kept = json.loads(arguments.results.read_text())
+        outcomes = {name: Outcome(**figures) for name, figures in kept.items()}
     for name in wanted:
+        if name in outcomes:
+            continue
         start = time.perf_counter()
         data = loaders[name]()
         outcomes[name] = Outcome()
         for seed in range(arguments.seeds):
             measure(data, PROFILES, seed, outcomes[name])
+        if arguments.results:
+            figures = {done: asdict(outcome) for done, outcome in outcomes.items()}
+            arguments.results.write_text(json.dumps(figures))
         saved = np.median(np.array(outcomes[name].saved["discover"]), axis=0)
         print(
             f"{name}: {time.perf_counter() - start:.0f} s, discover saves {saved[0]:.2f} / "

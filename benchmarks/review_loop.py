@@ -50,8 +50,8 @@ class Profile:
     strategy: str = "hybrid_fast_v1"
 
 
-DISCOVER = Profile("discover", floor=0.1, size_in_budgets=1.3, census=False)
-MEASURE = Profile("measure", floor=0.3, size_in_budgets=6.0, census=True)
+DISCOVER = Profile("discover", floor=0.1, size_in_budgets=2.0, census=False)
+MEASURE = Profile("measure", floor=0.5, size_in_budgets=12.0, census=True)
 PROFILES = (DISCOVER, MEASURE)
 
 
