@@ -148,8 +148,11 @@ def round_of(
     floor_draws, hazards = np.zeros(chosen.size, dtype=bool), []
     for domain in (UNFLAGGED, FLAGGED):
         candidates = flagged == bool(domain)
+        if not candidates.any():
+            hazards.append(0.0)
+            continue
         inside = candidates[chosen]
-        least = float(quantise(gains[candidates]).min()) if candidates.any() else -np.inf
+        least = float(quantise(gains[candidates]).min())
         floor_draws[inside], hazard = floor_testimony(
             draw.exponentials[inside],
             draw.floor_hazard,
