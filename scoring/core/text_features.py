@@ -191,7 +191,7 @@ def fit_text_map(
         bandwidth = median_distance((unit - mean) @ components * natural_sd, rng)
         frequencies = rng.normal(size=(natural_sd.size, n_fourier if natural_sd.size else 0))
         frequencies *= natural_sd[:, None] / bandwidth
-        phases = rng.uniform(0.0, 2.0 * np.pi, frequencies.shape[1])
+        phases = rng.uniform(0.0, 2.0 * np.pi, (frequencies.shape[1],))
         sides.append(_Side(rarity, mean, components, frequencies, phases))
     return TextMap((sides[0], sides[1]))
 
