@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.rare_harm import rare_harm_audits  # noqa: E402 - the path above lets it run in place
-from benchmarks.review_loop import PROFILES, review  # noqa: E402
+from benchmarks.review_loop import review  # noqa: E402
 from benchmarks.review_pools import Pool, make_pool  # noqa: E402
 from benchmarks.review_sets import ReviewSet, available_sets  # noqa: E402
 from benchmarks.simulated_audits import (  # noqa: E402
@@ -45,6 +45,7 @@ from scoring.core.estimation.sequences import (  # noqa: E402
 )
 from scoring.core.estimation.totals import round_totals, window_total  # noqa: E402
 from scoring.core.estimation.tuning import power_tuned  # noqa: E402
+from scoring.core.queue_profiles import PROFILES  # noqa: E402
 
 try:
     from ppi_py import ppi_mean_pointestimate

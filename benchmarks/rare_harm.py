@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from benchmarks.review_loop import MEASURE, round_of
+from benchmarks.review_loop import round_of
 from benchmarks.simulated_audits import METRICS
 from scoring.core.estimation.rates import estimate_rate
 from scoring.core.estimation.rounds import Window
 from scoring.core.information_gain import gain_strategy
+from scoring.core.queue_profiles import MEASURE
 from scoring.core.sampling import floored_order_sample
 from scoring.core.temperature import tau_for_effective_sample_size
 

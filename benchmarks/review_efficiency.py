@@ -29,8 +29,6 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.review_loop import (  # noqa: E402 - the path above lets the script run in place
-    PROFILES,
-    Profile,
     Review,
     review,
 )
@@ -39,6 +37,7 @@ from benchmarks.review_sets import ReviewSet, available_sets  # noqa: E402
 from benchmarks.simulated_audits import METRICS  # noqa: E402
 from scoring.core.estimation.rates import estimate_rate  # noqa: E402
 from scoring.core.posterior import fit_posterior  # noqa: E402
+from scoring.core.queue_profiles import PROFILES, QueueProfile  # noqa: E402
 
 FloatArray = NDArray[np.float64]
 
@@ -86,7 +85,7 @@ def split(data: ReviewSet, seed: int) -> tuple[Pool, Pool]:
     return scored.part(slice(n_held_out, n_held_out + MAX_POOL)), scored.part(slice(0, n_held_out))
 
 
-def measure(data: ReviewSet, profiles: Iterable[Profile], seed: int, out: Outcome) -> None:
+def measure(data: ReviewSet, profiles: Iterable[QueueProfile], seed: int, out: Outcome) -> None:
     """Run every design on one split of one set and file its figures."""
     pool, held_out = split(data, seed)
     y, size = pool.violation, len(pool)

@@ -23,6 +23,7 @@ from scoring.core.estimation.rounds import (
 from scoring.core.information_gain import gain_strategy
 from scoring.core.near_duplicates import discount_near_duplicates
 from scoring.core.posterior import fit_posterior, prior_posterior
+from scoring.core.queue_profiles import QueueProfile, round_budget
 from scoring.core.sampling import Draw, floored_order_sample, quantise
 from scoring.core.temperature import tau_for_effective_sample_size
 
@@ -31,28 +32,8 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 PRIOR_RECORDS = 20.0
-LEAST_BUDGET, MOST_BUDGET = 5, 30
 # Rounds grow with what is known, as one more refit teaches less and less.
 ROUNDS_PER_DOUBLING = 20
-
-
-@dataclass(frozen=True)
-class Profile:
-    """A queue's setting: floor ε, effective sample size in budgets, gain strategy.
-
-    With ``census`` the flagged records are a stratum taken with certainty, strangest first.
-    """
-
-    name: str
-    floor: float
-    size_in_budgets: float
-    census: bool
-    strategy: str = "hybrid_fast_v1"
-
-
-DISCOVER = Profile("discover", floor=0.1, size_in_budgets=2.0, census=False)
-MEASURE = Profile("measure", floor=0.5, size_in_budgets=12.0, census=True)
-PROFILES = (DISCOVER, MEASURE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,14 +57,9 @@ class Review:
         ]
 
 
-def round_budget(n_records: int) -> int:
-    """Verdicts of a round: one in a hundred records of the window, at least 5, at most 30."""
-    return int(np.clip(n_records // 100, LEAST_BUDGET, MOST_BUDGET))
-
-
 def review(
     pool: Pool,
-    profile: Profile,
+    profile: QueueProfile,
     *,
     rng: np.random.Generator,
     until: Callable[[IntArray], bool],
