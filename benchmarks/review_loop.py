@@ -93,7 +93,9 @@ def review(
         tau = tau_for_effective_sample_size(
             gain.gain, profile.size_in_budgets * count, counts=1.0 / multiplicity
         )
-        gains = discount_near_duplicates(gain.gain, multiplicity, tau)
+        gains = discount_near_duplicates(
+            gain.gain, multiplicity, tau, least_gain=float(gain.gain.min())
+        )
         draw = floored_order_sample(
             gains,
             np.maximum(rng.random(places.size), 2.0**-54),
