@@ -13,6 +13,7 @@ point estimate of ppi-python where that is installed.
 """
 
 import argparse
+import json
 import sys
 import time
 from dataclasses import replace
@@ -25,14 +26,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.rare_harm import rare_harm_audits  # noqa: E402 - the path above lets it run in place
-from benchmarks.review_loop import make_pool  # noqa: E402
+from benchmarks.review_loop import review  # noqa: E402
+from benchmarks.review_pools import Pool, make_pool  # noqa: E402
 from benchmarks.review_sets import ReviewSet, available_sets  # noqa: E402
 from benchmarks.simulated_audits import (  # noqa: E402
     METRICS,
-    PROFILES,
-    AuditPool,
     Interval,
-    informed_audit,
     stratified_audit,
     uniform_audit,
 )
@@ -46,6 +45,7 @@ from scoring.core.estimation.sequences import (  # noqa: E402
 )
 from scoring.core.estimation.totals import round_totals, window_total  # noqa: E402
 from scoring.core.estimation.tuning import power_tuned  # noqa: E402
+from scoring.core.queue_profiles import PROFILES  # noqa: E402
 
 try:
     from ppi_py import ppi_mean_pointestimate
@@ -55,42 +55,51 @@ except ImportError:
 FloatArray = NDArray[np.float64]
 
 DEFAULT_SETS = "mammography,annthyroid,thyroid,satimage-2"
-MAX_POOL, BASELINE_SHARE, FLAGGED_SHARE, N_ROUNDS, LOOKS = 3000, 0.35, 0.03, 10, 26
+MAX_POOL, BASELINE_SHARE, LOOKS = 3000, 0.35, 26
 LEAST_COVERAGE = 0.93
 SLACK = 1e-9
+STRATIFIED = "all flagged + rest"
 
 
-def audit_pool(data: ReviewSet, seed: int) -> AuditPool:
+def audit_pool(data: ReviewSet, seed: int) -> Pool:
     """One fixed pool and its flags; the randomness under test is that of the draws alone."""
     order = np.random.default_rng(seed).permutation(len(data.violation))
     n_baseline = int(BASELINE_SHARE * order.size)
-    baseline, rest = order[:n_baseline], order[n_baseline:][:MAX_POOL]
-    pool = make_pool(data.features[baseline], data.features[rest], data.violation[rest], seed)
-    n_flagged = int(FLAGGED_SHARE * rest.size)
-    return AuditPool(pool, np.argsort(np.argsort(-pool.raw)) < n_flagged)
+    baseline, rows = order[:n_baseline], order[n_baseline:][:MAX_POOL]
+    return make_pool(data, baseline, rows, seed)
+
+
+Row = tuple[bool, bool, float]
+"""The truth below the interval, above it, and the width."""
 
 
 class Tally:
     """Misses on either side and widths, by design and metric."""
 
-    def __init__(self) -> None:
-        self._rows: dict[tuple[str, Metric], list[tuple[bool, bool, float]]] = {}
+    def __init__(self, rows: dict[str, dict[str, list[Row]]] | None = None) -> None:
+        self.rows: dict[str, dict[str, list[Row]]] = rows or {}
+
+    @property
+    def n_runs(self) -> int:
+        """Audits that every design has had."""
+        counts = [len(rows) for metrics in self.rows.values() for rows in metrics.values()]
+        return min(counts, default=0)
 
     def add(self, design: str, metric: Metric, interval: Interval, truth: float) -> None:
         low, high = interval
-        row = (truth < low - SLACK, truth > high + SLACK, high - low)
-        self._rows.setdefault((design, metric), []).append(row)
+        row = (bool(truth < low - SLACK), bool(truth > high + SLACK), float(high - low))
+        self.rows.setdefault(design, {}).setdefault(metric, []).append(row)
 
     def coverage(self, design: str, metric: Metric) -> float:
         return float(
-            1.0 - np.mean([below or above for below, above, _ in self._of(design, metric)])
+            1.0 - np.mean([below or above for below, above, _ in self.rows[design][metric]])
         )
 
     def width(self, design: str, metric: Metric) -> float:
-        return float(np.mean([width for _, _, width in self._of(design, metric)]))
+        return float(np.mean([width for _, _, width in self.rows[design][metric]]))
 
     def designs(self) -> list[str]:
-        return list(dict.fromkeys(design for design, _ in self._rows))
+        return list(self.rows)
 
     def show(self) -> None:
         print(f"{'':18}" + "".join(f"{metric:>16}" for metric in METRICS))
@@ -101,11 +110,8 @@ class Tally:
             ]
             print(f"{design:18}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
 
-    def _of(self, design: str, metric: Metric) -> list[tuple[bool, bool, float]]:
-        return self._rows[design, metric]
 
-
-def tally_windows(tally: Tally, design: str, windows: list[Window], audit: AuditPool) -> None:
+def tally_windows(tally: Tally, design: str, windows: list[Window], pool: Pool) -> None:
     """Our intervals, and what they would be without the floor's limits."""
     for metric in METRICS:
         estimate = estimate_rate(windows, metric)
@@ -114,29 +120,34 @@ def tally_windows(tally: Tally, design: str, windows: list[Window], audit: Audit
             ours = estimate.low, estimate.high
         if estimate.design_low is not None and estimate.design_high is not None:
             bare = estimate.design_low, estimate.design_high
-        tally.add(design, metric, ours, audit.truth(metric))
-        tally.add(f"  {design}, design", metric, bare, audit.truth(metric))
+        tally.add(design, metric, ours, pool.truth(metric))
+        tally.add(f"  {design}, design", metric, bare, pool.truth(metric))
 
 
-def measure_set(name: str, data: ReviewSet, runs: int, seed: int) -> Tally:
-    audit = audit_pool(data, seed)
-    size, n_flagged = audit.flagged.size, int(audit.flagged.sum())
+def measure_set(name: str, data: ReviewSet, runs: int, seed: int, kept: Path | None) -> Tally:
+    """Audits with a seed each, so that a run that was interrupted goes on where it stopped."""
+    pool = audit_pool(data, seed)
+    size, n_flagged = len(pool), int(pool.flagged.sum())
     budget = min(300, size // 10)
-    truths = ", ".join(f"{metric} {audit.truth(metric):.3f}" for metric in METRICS)
+    truths = ", ".join(f"{metric} {pool.truth(metric):.3f}" for metric in METRICS)
     print(f"\n{name}: N = {size}, {n_flagged} flagged, {budget} verdicts; {truths}")
-    rng, tally, start = np.random.default_rng(seed + 1), Tally(), time.perf_counter()
-    for _ in range(runs):
+    path = kept / f"{name}.json" if kept else None
+    tally = Tally(json.loads(path.read_text()) if path and path.exists() else None)
+    start = time.perf_counter()
+    for number in range(tally.n_runs, runs):
+        rng = np.random.default_rng((seed, 1, number))
         for profile in PROFILES:
-            windows = informed_audit(
-                audit, profile, budget=budget, per_round=budget // N_ROUNDS, rng=rng
-            )
-            tally_windows(tally, profile.name, windows, audit)
+            done = review(pool, profile, rng=rng, until=lambda order: False, budget=budget)
+            tally_windows(tally, profile.name, done.windows(budget), pool)
         for design, intervals in (
-            ("uniform", uniform_audit(audit, budget=budget, rng=rng)),
-            ("all flagged + rest", stratified_audit(audit, budget=budget, rng=rng)),
+            ("uniform", uniform_audit(pool, budget=budget, rng=rng)),
+            (STRATIFIED, stratified_audit(pool, budget=budget, rng=rng)),
         ):
             for metric, interval in intervals.items():
-                tally.add(design, metric, interval, audit.truth(metric))
+                tally.add(design, metric, interval, pool.truth(metric))
+        if path and (number % 25 == 24 or number + 1 == runs):
+            path.write_text(json.dumps(tally.rows))
+    print(f"{tally.n_runs} audits")
     tally.show()
     print(f"{'':18}{time.perf_counter() - start:.0f} s", file=sys.stderr)
     return tally
@@ -156,9 +167,14 @@ def verdict(tallies: dict[str, Tally]) -> bool:
             )
             for metric, share in (("precision", 0.5), ("recall", 1.0))
         }
+        beside = sum(
+            t.width(profile.name, "recall") <= t.width(STRATIFIED, "recall")
+            for t in tallies.values()
+        )
         print(
             f"{profile.name:10} least coverage {least:.3f}; precision half as wide on "
-            f"{narrow['precision']} of {len(tallies)} sets, recall narrower on {narrow['recall']}"
+            f"{narrow['precision']} of {len(tallies)} sets, recall narrower on {narrow['recall']} "
+            f"(than with all flagged and the rest uniform: on {beside})"
         )
         enough = 0.75 * len(tallies)
         passed &= least >= LEAST_COVERAGE and min(narrow.values()) >= enough
@@ -169,8 +185,8 @@ def watch(runs: int, seed: int) -> None:
     """Share of audits in which some look of 26 misses the prevalence."""
     sets = available_sets()
     name = "mammography" if "mammography" in sets else "digits-8"
-    audit = audit_pool(sets[name](), seed)
-    size, truth = audit.flagged.size, audit.truth("prevalence")
+    pool = audit_pool(sets[name](), seed)
+    size, truth = len(pool), pool.truth("prevalence")
     per_round, profile = 12, replace(PROFILES[0], name="watched")
     rho = floor_tuning_variance(profile.floor * per_round / size) / size**2
     rng = np.random.default_rng(seed + 2)
@@ -182,9 +198,15 @@ def watch(runs: int, seed: int) -> None:
         widths[method].append(float(min(high[-1], 1.0) - max(low[-1], 0.0)))
 
     for _ in range(runs):
-        (window,) = informed_audit(
-            audit, profile, budget=LOOKS * per_round, per_round=per_round, rng=rng
+        done = review(
+            pool,
+            profile,
+            rng=rng,
+            until=lambda order: False,
+            budget=LOOKS * per_round,
+            per_round=per_round,
         )
+        (window,) = done.windows(LOOKS * per_round)
         looks = [
             estimate_rate([replace(window, rounds=window.rounds[:n])], "prevalence")
             for n in range(1, LOOKS + 1)
@@ -254,7 +276,10 @@ def main() -> None:
     parser.add_argument("--rare-runs", type=int, default=60, help="audits per share; 0 skips")
     parser.add_argument("--watch-runs", type=int, default=200, help="0 skips")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--kept", type=Path, help="folder of audits so far, to go on with")
     arguments = parser.parse_args()
+    if arguments.kept:
+        arguments.kept.mkdir(parents=True, exist_ok=True)
     compare_with_ppi(arguments.seed)
     loaders = available_sets()
     names = [name for name in arguments.sets.split(",") if name in loaders]
@@ -263,7 +288,8 @@ def main() -> None:
         print(f"not on this machine: {', '.join(sorted(missing))}")
     print("\ncoverage / mean width of 95 % intervals")
     tallies = {
-        name: measure_set(name, loaders[name](), arguments.runs, arguments.seed) for name in names
+        name: measure_set(name, loaders[name](), arguments.runs, arguments.seed, arguments.kept)
+        for name in names
     }
     passed = verdict(tallies) if tallies and arguments.runs else True
     if arguments.watch_runs:

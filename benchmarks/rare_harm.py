@@ -7,17 +7,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from benchmarks.simulated_audits import METRICS, round_of
+from benchmarks.review_loop import round_of
+from benchmarks.simulated_audits import METRICS
 from scoring.core.estimation.rates import estimate_rate
 from scoring.core.estimation.rounds import Window
 from scoring.core.information_gain import gain_strategy
+from scoring.core.queue_profiles import MEASURE
 from scoring.core.sampling import floored_order_sample
 from scoring.core.temperature import tau_for_effective_sample_size
 
 FloatArray = NDArray[np.float64]
 
 N_RECORDS, PREVALENCE, FLAGGED_SHARE = 1_000_000, 0.001, 0.001
-N_ROUNDS, PER_ROUND, FLOOR, SIZE_IN_BUDGETS = 8, 100, 0.3, 6.0
+N_ROUNDS, PER_ROUND, FLOOR, SIZE_IN_BUDGETS = 8, 100, MEASURE.floor, MEASURE.size_in_budgets
 UNFORESEEN = (0.0, 0.2, 0.5)
 
 
@@ -38,8 +40,13 @@ def rare_harm_audits(runs: int, seed: int) -> None:
             "recall": y[flagged].sum() / y.sum(),
             "fpr": (1 - y)[flagged].sum() / (1 - y).sum(),
         }
+        # The model is frozen, so that only the design is under test: gains and τ are one for all.
+        gain = gain_strategy("hybrid_fast_v1")(
+            logit, np.full(y.size, 1.0), base_rate=PREVALENCE
+        ).gain
+        tau, f = tau_for_effective_sample_size(gain, SIZE_IN_BUDGETS * PER_ROUND), expit(logit)
         for _ in range(runs):
-            windows = [_audit(logit, y, flagged, rng)]
+            windows = [_audit(gain, tau, f, y, flagged, rng)]
             for metric in METRICS:
                 estimate, truth = estimate_rate(windows, metric), truths[metric]
                 if estimate.low is None or estimate.high is None:
@@ -71,13 +78,15 @@ def _traffic(
 
 
 def _audit(
-    logit: FloatArray, y: FloatArray, flagged: NDArray[np.bool_], rng: np.random.Generator
+    gain: FloatArray,
+    tau: float,
+    f: FloatArray,
+    y: FloatArray,
+    flagged: NDArray[np.bool_],
+    rng: np.random.Generator,
 ) -> Window:
-    """Eight rounds with a frozen model, so that only the design is under test."""
-    rule, left, rounds = gain_strategy("hybrid_fast_v1"), np.ones(y.size, dtype=bool), []
-    gain = rule(logit, np.full(y.size, 1.0), base_rate=PREVALENCE).gain
-    tau = tau_for_effective_sample_size(gain, SIZE_IN_BUDGETS * PER_ROUND)
-    f = expit(logit)
+    """Eight rounds of the same model over what earlier rounds left."""
+    left, rounds = np.ones(y.size, dtype=bool), []
     for _ in range(N_ROUNDS):
         pool = np.flatnonzero(left)
         draw = floored_order_sample(

@@ -21,11 +21,12 @@ FloatArray = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class ReviewSet:
-    """A pool with known truth: features (n, d), violation (n,) of 0/1."""
+    """A pool with known truth: features (n, d), violation (n,) of 0/1, inputs and outputs."""
 
     name: str
     features: FloatArray
     violation: FloatArray
+    texts: tuple[list[str], list[str]] | None = None
 
 
 def shared_data() -> Path:
@@ -69,7 +70,8 @@ def _xstest(name: str, *, unsafe: bool) -> ReviewSet:
         for row in _rows(folder / "labels.ndjson.gz")
     ]
     features = np.load(folder / "embeddings.npy").astype(float)
-    return ReviewSet(name, features, np.array(violation, dtype=float))
+    texts = _texts(folder / "records.ndjson.gz")
+    return ReviewSet(name, features, np.array(violation, dtype=float), texts)
 
 
 def _begin() -> ReviewSet:
@@ -78,7 +80,13 @@ def _begin() -> ReviewSet:
     labels = [row["begin_label"] for row in _rows(folder / "example_labels.ndjson.gz")]
     violation = np.array(labels) != "Fully attributable"
     features = np.load(folder / "example_embeddings.npy").astype(float)
-    return ReviewSet("begin", features, violation.astype(float))
+    texts = _texts(folder / "example_records.ndjson.gz")
+    return ReviewSet("begin", features, violation.astype(float), texts)
+
+
+def _texts(path: Path) -> tuple[list[str], list[str]]:
+    rows = _rows(path)
+    return [row["input"] for row in rows], [row["output"] for row in rows]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

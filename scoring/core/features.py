@@ -34,6 +34,8 @@ class FeatureMap:
         Standardises the score and centres the prior.
     signal_mean, signal_sd : float64 (s,)
         Constant signals have sd 1, so that they contribute nothing.
+    signal_prior_sd : float64 (s,)
+        Prior sd of the signals' coefficients.
     fingerprint_mean, fingerprint_sd : float64 (p,)
     components : float64 (p, m)
         Columns map the standardised fingerprint to components of unit variance, apart from
@@ -46,6 +48,7 @@ class FeatureMap:
     prior_of_score: ScorePrior
     signal_mean: FloatArray
     signal_sd: FloatArray
+    signal_prior_sd: FloatArray
     fingerprint_mean: FloatArray
     fingerprint_sd: FloatArray
     components: FloatArray
@@ -66,7 +69,7 @@ class FeatureMap:
         sd = np.concatenate(
             [
                 [INTERCEPT_SD, SLOPE_SD],
-                np.ones(self.signal_mean.size),
+                self.signal_prior_sd,
                 np.full(self.components.shape[1], COMPONENT_SD),
                 np.full(self.phases.size, FOURIER_SD),
             ]
@@ -115,6 +118,7 @@ class FeatureMap:
             "score": np.array([prior.location, prior.scale, prior.intercept]),
             "signal_mean": self.signal_mean.copy(),
             "signal_sd": self.signal_sd.copy(),
+            "signal_prior_sd": self.signal_prior_sd.copy(),
             "fingerprint_mean": self.fingerprint_mean.copy(),
             "fingerprint_sd": self.fingerprint_sd.copy(),
             "components": self.components.copy(),
@@ -129,10 +133,17 @@ def feature_map_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> FeatureMap:
     location, scale, intercept = (float(value) for value in plain.pop("score"))
     found = FeatureMap(prior_of_score=ScorePrior(location, scale, intercept), **plain)
     p, m = found.components.shape
-    widths = (found.fingerprint_mean.size, found.fingerprint_sd.size, found.signal_sd.size)
-    if widths != (p, p, found.signal_mean.size) or found.frequencies.shape != (
-        m,
-        found.phases.size,
+    s = found.signal_mean.size
+    widths = (found.fingerprint_mean.size, found.fingerprint_sd.size)
+    signal_widths = (found.signal_sd.size, found.signal_prior_sd.size)
+    if (
+        widths != (p, p)
+        or signal_widths != (s, s)
+        or found.frequencies.shape
+        != (
+            m,
+            found.phases.size,
+        )
     ):
         raise ValueError("arrays of the feature map do not fit together")
     return found
@@ -144,6 +155,7 @@ def fit_feature_map(
     base_rate: float,
     rng: np.random.Generator,
     signals: FloatArray | None = None,
+    signal_prior_sd: FloatArray | None = None,
     fingerprint: FloatArray | None = None,
     n_components: int = 32,
     n_fourier: int = 96,
@@ -159,6 +171,9 @@ def fit_feature_map(
     rng : numpy.random.Generator
         Draws frequencies, phases and the rows of the bandwidth.
     signals : float64 (n, s), optional
+    signal_prior_sd : float64 (s,), > 0, optional
+        Prior sd of each signal's coefficient; 1 by default, less where signals come in dozens, as
+        from `scoring.core.text_features`.
     fingerprint : float64 (n, p), optional
         Values are standardised and clipped at 8 sd; NaN counts as average.
     n_components, n_fourier : int
@@ -179,9 +194,13 @@ def fit_feature_map(
     signals = _table(signals, len(score), None, "signals")
     fingerprint = _table(fingerprint, len(score), None, "fingerprint")
     signal_mean, signal_sd = _location_scale(signals)
+    if signal_prior_sd is None:
+        signal_prior_sd = np.ones(signal_mean.size)
+    elif signal_prior_sd.shape != signal_mean.shape or not (signal_prior_sd > 0.0).all():
+        raise ValueError("signal_prior_sd must hold one positive number per signal")
     mean, sd = _location_scale(fingerprint)
     standard = _standardise(fingerprint, mean, sd)
-    components = _principal_components(standard, min(n_components, max(len(score) - 1, 0)))
+    components = principal_components(standard, min(n_components, max(len(score) - 1, 0)))
     compressed = standard @ components
     # The kernel sees the components at their natural size: noise directions stay short.
     natural_sd = 1.0 / np.linalg.norm(components, axis=0)
@@ -192,6 +211,7 @@ def fit_feature_map(
         prior_of_score=prior_of_score,
         signal_mean=signal_mean,
         signal_sd=signal_sd,
+        signal_prior_sd=np.array(signal_prior_sd, dtype=np.float64),
         fingerprint_mean=mean,
         fingerprint_sd=sd,
         components=components,
@@ -226,7 +246,7 @@ def _standardise(table: FloatArray, mean: FloatArray, sd: FloatArray) -> FloatAr
     return np.where(np.isnan(z), 0.0, z)
 
 
-def _principal_components(standard: FloatArray, n_components: int) -> FloatArray:
+def principal_components(standard: FloatArray, n_components: int) -> FloatArray:
     """Whitening directions (p, m) from the second-moment matrix, by falling variance."""
     n_components = min(n_components, standard.shape[1])
     if n_components == 0:

@@ -76,7 +76,13 @@ def local_multiplicity(
     return multiplicity
 
 
-def discount_near_duplicates(gains: FloatArray, multiplicity: FloatArray, tau: float) -> FloatArray:
+def discount_near_duplicates(
+    gains: FloatArray,
+    multiplicity: FloatArray,
+    tau: float,
+    *,
+    least_gain: float = -math.inf,
+) -> FloatArray:
     """Gains that give m near-equal records together the softmax weight of one.
 
     ``I' = I - log(m)/τ`` divides ``exp(τI)`` by m. Solve τ first, with ``counts = 1/m`` in
@@ -89,6 +95,10 @@ def discount_near_duplicates(gains: FloatArray, multiplicity: FloatArray, tau: f
     multiplicity : float64 (n,), >= 1
         From `local_multiplicity`.
     tau : float >= 0
+    least_gain : float
+        No discount goes below it. With the least gain of the pool, the share of the softmax that
+        every record is sure of stays what it was, and so do the limits that rest on it
+        (`scoring.core.estimation.rounds.floor_testimony`).
 
     Returns
     -------
@@ -104,7 +114,7 @@ def discount_near_duplicates(gains: FloatArray, multiplicity: FloatArray, tau: f
         raise ValueError("multiplicity must be at least 1 and tau finite and not negative")
     if tau == 0.0:
         return gains.copy()
-    return np.asarray(gains - np.log(multiplicity) / tau)
+    return np.maximum(gains - np.log(multiplicity) / tau, np.minimum(gains, least_gain))
 
 
 def _buckets(rows: FloatArray, width: float, rng: np.random.Generator) -> NDArray[np.uint64]:

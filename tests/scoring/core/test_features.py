@@ -135,3 +135,14 @@ def test_median_distance_agrees_with_scipy_and_never_vanishes():
     expected = np.median(cdist(rows, rows)[np.triu_indices(80, 1)])
     assert median_distance(rows, np.random.default_rng(0)) == pytest.approx(expected)
     assert median_distance(np.ones((5, 2)), np.random.default_rng(0)) == 1.0
+
+
+def test_signals_carry_their_own_prior():
+    sd = np.array([0.3, 2.0])
+    found = fitted(signal_prior_sd=sd)[0]
+    np.testing.assert_allclose(found.prior().precision[2:4], sd**-2.0)
+    restored = feature_map_from_arrays(found.to_arrays())
+    np.testing.assert_array_equal(restored.prior().precision, found.prior().precision)
+    for wrong in (np.ones(3), np.array([1.0, 0.0])):
+        with pytest.raises(ValueError, match="one positive number"):
+            fitted(signal_prior_sd=wrong)

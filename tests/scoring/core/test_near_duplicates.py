@@ -97,3 +97,11 @@ def test_uniform_rounds_keep_their_gains_and_bad_arguments_are_refused():
         discount_near_duplicates(gains, multiplicity, -1.0)
     with pytest.raises(ValueError, match="positive"):
         local_multiplicity(np.ones((2, 2)), rng=np.random.default_rng(0), relative_radius=0.0)
+
+
+def test_no_discount_goes_below_the_least_gain():
+    gains, multiplicity = np.array([0.1, 0.5, 0.9, np.nan]), np.array([50.0, 50.0, 2.0, 2.0])
+    found = discount_near_duplicates(gains, multiplicity, 5.0, least_gain=0.1)
+    np.testing.assert_allclose(found, [0.1, 0.1, 0.9 - np.log(2) / 5, np.nan])
+    low = discount_near_duplicates(gains[:1], multiplicity[:1], 5.0, least_gain=0.3)
+    assert low == pytest.approx([0.1])
