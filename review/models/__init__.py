@@ -4,6 +4,7 @@ from review.models.cases import Case, CaseEvidence, Selection, Skip, Slot
 from review.models.datasets import DatasetVersion
 from review.models.policies import Clause, Policy, PolicyVersion
 from review.models.populations import PopulationCount
+from review.models.posteriors import FeatureSpace, PosteriorVersion
 from review.models.queues import ReviewQueue, SamplingRound
 from review.models.rubrics import Question, Rubric, RubricVersion
 from review.models.verdicts import CaseResolution, EvidenceReveal, Verdict, VerdictNote
@@ -15,9 +16,11 @@ __all__ = [
     "Clause",
     "DatasetVersion",
     "EvidenceReveal",
+    "FeatureSpace",
     "Policy",
     "PolicyVersion",
     "PopulationCount",
+    "PosteriorVersion",
     "Question",
     "ReviewQueue",
     "Rubric",
