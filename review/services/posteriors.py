@@ -150,6 +150,9 @@ def put_in_use(actor: Actor, *, version: PosteriorVersion) -> PosteriorVersion:
         raise errors.Conflict("it was taught under other clauses than the rubric now has")
     if version.space.scorer_version != scorers.current_version(queue.project):
         raise errors.Conflict("it rests on the scores of another scorer version than is in use")
+    held = {one.evidence for one in lessons.read(queue, head)}
+    if not held.issuperset(learning.learnt_from_bytes(bytes(version.state)).evidence.tolist()):
+        raise errors.Conflict("it rests on a record that was erased, or teaches no longer")
     with transaction.atomic():
         advisory_lock("review.posterior", queue.pk)
         before = find_in_use(queue, version.head)
