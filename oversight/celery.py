@@ -62,6 +62,11 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 55},
         },
+        "refit-posteriors": {
+            "task": "review.tasks.refit_posteriors",
+            "schedule": 600.0,
+            "options": {"expires": 500},
+        },
         "reconcile": {
             "task": "review.tasks.reconcile",
             "schedule": 60.0,

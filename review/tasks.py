@@ -12,7 +12,7 @@ from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import Project
 from review.models import ReviewQueue
 from review.selectors import rounds as selectors
-from review.services import datasets, reconciliation, rounds, schedule
+from review.services import datasets, posteriors, reconciliation, rounds, schedule
 from scoring.services import windows
 
 
@@ -41,6 +41,16 @@ def draw_due_rounds() -> int:
             windows.close_window(actor)
         drawn += schedule.draw_missing(actor)
     return drawn
+
+
+@shared_task(name="review.tasks.refit_posteriors")
+def refit_posteriors() -> int:
+    queues = ReviewQueue.objects.select_related("project", "rubric").filter(is_paused=False)
+    return sum(
+        posteriors.refresh(system_actor(queue.project, "schedule"), queue=queue, anew=True)
+        is not None
+        for queue in queues
+    )
 
 
 @shared_task(name="review.tasks.reconcile")

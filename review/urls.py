@@ -3,7 +3,16 @@
 from django.urls import path
 
 from review import rule_urls
-from review.views import datasets, desk, estimates, evidence, queues, records, rounds
+from review.views import (
+    datasets,
+    desk,
+    estimates,
+    evidence,
+    posteriors,
+    queues,
+    records,
+    rounds,
+)
 
 app_name = "review"
 
@@ -17,6 +26,12 @@ urlpatterns = [
     path("rounds/draw", rounds.round_draw, name="round_draw"),
     path("rounds/<int:round_id>/", rounds.round_detail, name="round_detail"),
     path("queues/", queues.queue_list, name="queue_list"),
+    path("queues/<slug:queue>/posteriors/", posteriors.posterior_list, name="posterior_list"),
+    path(
+        "queues/<slug:queue>/posteriors/<int:number>/use",
+        posteriors.posterior_use,
+        name="posterior_use",
+    ),
     path("queues/<slug:queue>/review/", desk.review, name="desk"),
     path("cases/<uuid:case>/verdict", desk.submit, name="submit"),
     path("cases/<uuid:case>/skip", desk.skip, name="skip"),

@@ -2,6 +2,7 @@
 
 import base64
 from datetime import UTC, datetime
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -14,11 +15,6 @@ from review.services import cases, posteriors, rounds, verdicts, verification
 from scoring.models import InferenceRecord, RecordPayload
 from tests.beliefs import DIMENSION, is_bad, judge, number_of, records
 from tests.factories import make_record
-
-
-@pytest.fixture
-def lead(owner):
-    return owner
 
 
 @pytest.fixture
@@ -191,7 +187,7 @@ def test_escalated_records_teach_without_moving_the_rate(owner, queue, send, tau
     ids = send(records(200, 230))["results"]
     bad = [one["id"] for one, index in zip(ids, range(200, 230), strict=True) if is_bad(index)]
     for record in bad:
-        cases.escalate_record(owner, queue=queue, record_id=record, reason="a complaint")
+        cases.escalate_record(owner, queue=queue, record_id=UUID(record), reason="a complaint")
     judge(owner, queue)
     found = {one.escalated for one in lessons.read(queue, head_of(queue))}
     assert found == {True, False}
