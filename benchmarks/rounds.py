@@ -63,7 +63,9 @@ def _measure(given: argparse.Namespace, environment: dict[str, str]) -> None:
             command, env=environment, cwd=ROOT, check=True, stdout=subprocess.PIPE
         )
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        print(f"{part:8}" + "  ".join(f"{name} {value}" for name, value in told.items()), flush=True)
+        print(
+            f"{part:8}" + "  ".join(f"{name} {value}" for name, value in told.items()), flush=True
+        )
         return told
 
     run("fill")
@@ -75,10 +77,10 @@ def _measure(given: argparse.Namespace, environment: dict[str, str]) -> None:
 
 def _part(given: argparse.Namespace) -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oversight.settings")
-    import django  # noqa: PLC0415 - a part runs in a process that knows its database
+    import django
 
     django.setup()
-    from benchmarks import rounds_parts as parts  # noqa: PLC0415 - needs the settings above
+    from benchmarks import rounds_parts as parts
 
     began = time.monotonic()
     told = parts.PARTS[given.part](given.records, given.cold)

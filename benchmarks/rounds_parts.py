@@ -56,7 +56,7 @@ def scan(n_records: int, is_cold: bool) -> dict[str, Any]:
         columns += ", r.signals, p.fingerprint"
         join = "LEFT JOIN scoring_payload p ON p.id = r.id"
     query = f"""COPY (SELECT {columns} FROM scoring_record r {join}
-        WHERE r.batch_id = ANY(%s) ORDER BY r.id) TO STDOUT (FORMAT BINARY)"""  # noqa: S608
+        WHERE r.batch_id = ANY(%s) ORDER BY r.id) TO STDOUT (FORMAT BINARY)"""
     n_bytes = 0
     with connection.cursor() as cursor:
         cursor.execute("SET enable_partitionwise_join = on")
@@ -148,7 +148,9 @@ def _fill_window(project: Project, number: int, n_records: int) -> None:
             "group_hash": np.full(n, b"\x01" * 16, "V16"),
             "content_hash": np.full(n, b"\x01" * 16, "V16"),
         }
-        text = np.array([f'"what is said {number} {i:09d}"' for i in range(first, first + n)], "S26")
+        text = np.array(
+            [f'"what is said {number} {i:09d}"' for i in range(first, first + n)], "S26"
+        )
         payload = {
             "id": ids,
             "input": text,
@@ -161,5 +163,3 @@ def _fill_window(project: Project, number: int, n_records: int) -> None:
             statement = f"COPY {table} ({', '.join(columns)}) FROM STDIN (FORMAT BINARY)"
             with connection.cursor() as cursor, cursor.cursor.copy(statement.encode()) as copy:
                 copy.write(bench.copied(table, columns))
-
-

@@ -4,9 +4,7 @@ from review.api import cases, datasets, estimates, posteriors, rounds
 
 urlpatterns = [
     path("queues/<slug:slug>/claim", cases.ClaimView.as_view(), name="claim"),
-    path(
-        "queues/<slug:slug>/posteriors", posteriors.PosteriorsView.as_view(), name="posteriors"
-    ),
+    path("queues/<slug:slug>/posteriors", posteriors.PosteriorsView.as_view(), name="posteriors"),
     path(
         "queues/<slug:slug>/posteriors/<int:number>/use",
         posteriors.PosteriorUseView.as_view(),

@@ -26,8 +26,10 @@ class Belief(Protocol):
         n_notes: numbers kept of each.
     """
 
-    wanted: Wanted
-    n_notes: int
+    @property
+    def wanted(self) -> Wanted: ...
+    @property
+    def n_notes(self) -> int: ...
 
     def notes_of_chunk(self, chunk: Chunk) -> FloatArray:
         """float64 (n, n_notes)."""
@@ -84,7 +86,7 @@ class Learned:
     n_notes = 2
 
     @property
-    def wanted(self) -> Wanted:  # type: ignore[override]
+    def wanted(self) -> Wanted:
         return self.space.wanted
 
     def notes_of_chunk(self, chunk: Chunk) -> FloatArray:

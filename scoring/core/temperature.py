@@ -67,7 +67,8 @@ class GainHistogram:
         """The τ that `tau_for_effective_sample_size` finds for what was added."""
         self._merge()
         used = np.flatnonzero(self._bins)
-        values, counts = self._low + (used + 0.5) * self._width, self._bins[used]
+        values: FloatArray = self._low + (used.astype(np.float64) + 0.5) * self._width
+        counts: FloatArray = self._bins[used]
         for top, repeats in self._parts:
             values, counts = np.append(values, top), np.append(counts, repeats)
         return tau_for_effective_sample_size(values, target, counts=counts)

@@ -27,7 +27,7 @@ def browser(owner):
 
 
 def test_versions_are_listed_and_put_in_use_again(browser, project, queue, taught):
-    first, second = taught
+    first, _ = taught
     address = reverse("review:posterior_list", args=[project.slug, queue.slug])
     page = browser.get(address).content.decode()
     assert f'id="v{first.number}"' in page

@@ -174,8 +174,12 @@ def test_models_of_other_dimensions_and_wide_fingerprints(owner, queue, send, ta
             "data": base64.b64encode(values.tobytes()).decode(),
         }
     send(other + wide + records(400, 440, fingerprints=False))
-    assert any(len(bytes(row)) == 4 * DIMENSION for row in RecordPayload.objects.exclude(
-        fingerprint=None).values_list("fingerprint", flat=True))
+    assert any(
+        len(bytes(row)) == 4 * DIMENSION
+        for row in RecordPayload.objects.exclude(fingerprint=None).values_list(
+            "fingerprint", flat=True
+        )
+    )
     drawn = rounds.run(owner, queue=queue, budget=60)
     assert drawn[0].posterior_version == 1
     assert outcomes(drawn) == {"full"}

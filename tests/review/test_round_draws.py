@@ -11,6 +11,7 @@ from oversight.tenancy.actors import system_actor
 from review.beliefs.moments import ColdStart
 from review.models import CaseEvidence, SamplingRound
 from review.services import bases, draws, rounds, schedule, verification
+from review.strata import candidate_rule
 from scoring.columns import SEGMENT, SIGNAL, Column, Described, table
 from scoring.models import InferenceRecord
 from scoring.selectors import candidates
@@ -84,10 +85,8 @@ def test_a_segment_that_drifts_gets_a_larger_share_and_the_draw_verifies(owner, 
                 floor=0.05, strategy="hybrid_v1", base_rate=0.05,
                 scorer_version=basis.scorer_version.pk, project=queue.project_id, shifts=shifts,
             )  # fmt: skip
-            rule = rounds.candidate_rule(queue, "stream")
-            drawn = draws.draw(
-                draws.source(window, rule, basis.belief, made), basis.belief, made
-            )
+            rule = candidate_rule(queue, "stream")
+            drawn = draws.draw(draws.source(window, rule, basis.belief, made), basis.belief, made)
             found.append((drawn.boost > 1).sum() if shifts else _north(drawn.ids))
         north.append(np.mean(found))
     assert north[0] == pytest.approx(8, abs=2)
@@ -142,7 +141,7 @@ def test_columns_say_the_same_in_sql_and_in_python(owner, queue, send):
         Column(SEGMENT, "", "", version),
         Column(SEGMENT, "place", "north", version + 1),
     )
-    rule = rounds.candidate_rule(queue, "stream")
+    rule = candidate_rule(queue, "stream")
     (chunk,) = candidates.stream(window, rule, candidates.Wanted(asked))
     rows = InferenceRecord.objects.in_bulk([_uuid(one) for one in chunk.ids])
     told = table(
