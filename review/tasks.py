@@ -16,7 +16,11 @@ from review.services import datasets, posteriors, reconciliation, rounds, schedu
 from scoring.services import windows
 
 
-@shared_task(name="review.tasks.run_round")
+# Ten million candidates take minutes; below the broker's visibility timeout of 1,800 s.
+_DRAWING = {"soft_time_limit": 1_500, "time_limit": 1_560}
+
+
+@shared_task(name="review.tasks.run_round", **_DRAWING)
 def run_round(job_id: str) -> str:
     def work(job: Job, progress: Progress) -> dict[str, Any]:
         queue = ReviewQueue.objects.select_related("project").get(
@@ -32,7 +36,7 @@ def run_round(job_id: str) -> str:
     return jobs.run(job_id, work)
 
 
-@shared_task(name="review.tasks.draw_due_rounds")
+@shared_task(name="review.tasks.draw_due_rounds", **_DRAWING)
 def draw_due_rounds() -> int:
     drawn = 0
     for project in Project.objects.all():

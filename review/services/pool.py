@@ -104,7 +104,28 @@ def gather(
     """
     pool = Pool(belief, base_rate, strategy, has_tilt=bool(log_factors))
     pool.notes = [Column("<f8") for _ in range(belief.n_notes)]
-    digest, again = hashlib.sha256(), Column("<i8")
+    again = Column("<i8")
+    try:
+        _read(pool, again, chunks, scorer_version, log_factors)
+        _look_again(pool, again, scorer_version)
+        pool.settle()
+    except BaseException:
+        pool.close()
+        raise
+    finally:
+        again.close()
+    return pool
+
+
+def _read(
+    pool: Pool,
+    again: Column,
+    chunks: Iterable[Chunk],
+    scorer_version: int,
+    log_factors: Sequence[float],
+) -> None:
+    """One pass over the candidates; `again` gets the places of those to be looked up."""
+    digest, belief = hashlib.sha256(), pool.belief
     n_columns = len(belief.wanted.columns)
     for chunk in chunks:
         digest.update(b"".join(chunk.ids))
@@ -119,9 +140,6 @@ def gather(
         pool.weight.append(chunk.weight)
         pool.ids.append(np.array(chunk.ids, dtype="V16"))
     pool.digest = digest.hexdigest()
-    _look_again(pool, again, scorer_version)
-    pool.settle()
-    return pool
 
 
 def _look_again(pool: Pool, again: Column, scorer_version: int) -> None:
@@ -136,4 +154,3 @@ def _look_again(pool: Pool, again: Column, scorer_version: int) -> None:
         noted = np.array([at[row.record_id.bytes] for row in rows])
         for column, notes in zip(pool.notes, pool.belief.notes_of_records(rows).T, strict=True):
             column.put(noted, notes)
-    again.close()

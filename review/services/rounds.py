@@ -1,6 +1,7 @@
 """Sampling rounds: one draw per queue, window and stratum, exactly once by constraint."""
 
 import secrets
+from collections.abc import Iterable
 from math import isfinite, isnan
 from uuid import UUID
 
@@ -64,11 +65,13 @@ def draw_window(
     window: Window,
     budget: int | None = None,
     wait: bool = False,
+    shifts: Iterable[bases.Shift] = (),
 ) -> list[SamplingRound]:
     """Draw the strata of one window; all or none, once.
 
     Args:
         wait: for somebody else who draws a window of this queue just now.
+        shifts: segments that drift; their records get a larger share of the draw.
 
     Returns:
         The rounds. Those of the first draw where somebody else was faster, and none yet where
@@ -79,7 +82,7 @@ def draw_window(
         Stratum.EVALUATION: queue.evaluation_budget,
         Stratum.INTERVENED: queue.intervened_budget,
     }
-    basis = bases.for_draw(actor, queue=queue)
+    basis = bases.for_draw(actor, queue=queue, shifts=shifts)
     with transaction.atomic():
         if _has_turn(queue, wait) and not _rounds_of(queue, window):
             for stratum, size in budgets.items():

@@ -56,7 +56,7 @@ def design(seed, **changes):
 def test_the_products_draw_is_exact(shifts):
     """E[1{i in S}/q_i] = 1 for every candidate, tilted or not."""
     scores, marks = [0.1, 0.9, 0.5, 0.3, 0.7, 0.2], [0, 1, 0, 0, 1, 1]
-    n_rounds, total, squares = 3_000, np.zeros(6), np.zeros(6)
+    n_rounds, total, squares = 800, np.zeros(6), np.zeros(6)
     for number in range(n_rounds):
         chunk = chunk_of(scores, marks if shifts else None)
         made = draws.draw([chunk], ColdStart(), design(number.to_bytes(4, "big"), shifts=shifts))
@@ -102,14 +102,14 @@ def _uuid(raw):
     return bytes(raw).hex()
 
 
-def test_a_round_keeps_the_shifts_it_was_drawn_with(owner, queue, send, monkeypatch):
-    send([make_record(i, context={"place": "north" if i % 5 == 0 else "south"})
-          for i in range(60)])  # fmt: skip
-    monkeypatch.setattr(
-        "review.services.bases.active_shifts", lambda project: [Moved("place", "north")]
+def test_a_round_keeps_the_shifts_it_was_drawn_with(owner, queue, send):
+    send([make_record(i, context={"place": "north" if i % 5 == 0 else "south"}) for i in range(60)])
+    window = windows.close_window(owner)
+    drawn = rounds.draw_window(
+        owner, queue=queue, window=window, budget=10, shifts=[Moved("place", "north", None, 0.5)]
     )
-    drawn = rounds.run(owner, queue=queue, budget=10)
     assert drawn[0].shifts[0]["name"] == "place"
+    assert {one.boost for one in drawn[0].selections.all()} <= {1.0, 2.5}
     assert {verification.verify_round(made).outcome for made in drawn} == {"full"}
 
 
@@ -173,6 +173,7 @@ def test_a_column_on_disk():
     assert next(column.chunks()).tolist() == [0, 10, 2, 30, 4, 5, 6, 7, 8]
     assert column.at(np.array([8, 0])).tolist() == [8, 0]
     assert len(column) == 9
+    column.close()
 
 
 @pytest.mark.django_db(transaction=True)
