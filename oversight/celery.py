@@ -67,6 +67,11 @@ app.conf.update(
             "schedule": 600.0,
             "options": {"expires": 500},
         },
+        "expire-cases": {
+            "task": "review.tasks.expire_cases",
+            "schedule": 300.0,
+            "options": {"expires": 280},
+        },
         "reconcile": {
             "task": "review.tasks.reconcile",
             "schedule": 60.0,

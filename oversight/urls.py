@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
-from oversight import home, pages, theme
+from oversight import departures, home, pages, theme
 from oversight.jobs.api import JobReplayView, JobView
 from oversight.monitoring.views import health, metrics
 
@@ -20,6 +20,16 @@ urlpatterns = [
     path("p/<slug:project>/", home.project_home, name="project_home"),
     path("p/<slug:project>/settings/", home.project_settings, name="project_settings"),
     path("p/<slug:project>/settings/health", health, name="health"),
+    path(
+        "p/<slug:project>/settings/members/<int:membership>/role",
+        departures.change_role,
+        name="change_role",
+    ),
+    path(
+        "p/<slug:project>/settings/members/<int:membership>/remove",
+        departures.remove_member,
+        name="remove_member",
+    ),
     path("theme", theme.set_theme, name="theme"),
     path("p/<slug:project>/", include("review.urls")),
     path("p/<slug:project>/", include("scoring.urls")),

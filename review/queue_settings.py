@@ -7,6 +7,7 @@ from oversight.lib import codec
 from oversight.lib.errors import FieldError, InvalidInput
 from review.filters import MAX_TEXT, check_filter
 from review.models import ReviewQueue
+from review.models.queues import BudgetRule
 from review.naming import check_name
 from review.violations import is_finite_number
 
@@ -116,6 +117,8 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
     "budget": _whole(1, MAX_BUDGET),
     "evaluation_budget": _whole(0, MAX_BUDGET),
     "intervened_budget": _whole(0, MAX_BUDGET),
+    "budget_rule": _one_of(*BudgetRule.values),
+    "max_age_hours": _whole(1, 8_760),
     "overlap": _overlap,
     "gold_share": _number(0, 0.5),
     "evidence": _one_of(*ReviewQueue.Evidence.values),

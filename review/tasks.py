@@ -12,9 +12,16 @@ from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import Project
 from review.models import ReviewQueue
 from review.selectors import rounds as selectors
-from review.services import datasets, posteriors, reconciliation, rounds, schedule
+from review.services import (
+    cuts,
+    datasets,
+    extra_rounds,
+    posteriors,
+    reconciliation,
+    rounds,
+    schedule,
+)
 from scoring.services import windows
-
 
 # Ten million candidates take minutes; below the broker's visibility timeout of 1,800 s.
 _DRAWING = {"soft_time_limit": 1_500, "time_limit": 1_560}
@@ -26,11 +33,12 @@ def run_round(job_id: str) -> str:
         queue = ReviewQueue.objects.select_related("project").get(
             project=job.project, pk=job.arguments["queue"]
         )
-        drawn = rounds.run(
-            system_actor(job.project, f"job:{job.pk}"),
-            queue=queue,
-            budget=job.arguments["budget"],
-        )
+        actor, budget = system_actor(job.project, f"job:{job.pk}"), job.arguments["budget"]
+        span = extra_rounds.read_span(job.arguments.get("windows"))
+        if span is None:
+            drawn = rounds.run(actor, queue=queue, budget=budget)
+        else:
+            drawn = extra_rounds.run(actor, queue=queue, span=span, budget=budget)
         return selectors.job_result(drawn)
 
     return jobs.run(job_id, work)
@@ -55,6 +63,11 @@ def refit_posteriors() -> int:
         is not None
         for queue in queues
     )
+
+
+@shared_task(name="review.tasks.expire_cases")
+def expire_cases() -> int:
+    return sum(cuts.expire(system_actor(project, "schedule")) for project in Project.objects.all())
 
 
 @shared_task(name="review.tasks.reconcile")

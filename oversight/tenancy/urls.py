@@ -9,10 +9,6 @@ _SETTINGS = "p/<slug:project>/settings"
 
 urlpatterns = [
     path(f"{_SETTINGS}/members", members.members, name="members"),
-    path(f"{_SETTINGS}/members/<int:membership>/role", members.change_role, name="change_role"),
-    path(
-        f"{_SETTINGS}/members/<int:membership>/remove", members.remove_member, name="remove_member"
-    ),
     path(
         f"{_SETTINGS}/members/<int:membership>/password-link",
         members.password_link,

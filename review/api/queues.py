@@ -12,6 +12,7 @@ from oversight.lib.clock import rfc3339
 from oversight.tenancy.authentication import ActorRequest
 from review.api.versions import PAGING, valid
 from review.models import ReviewQueue
+from review.models.queues import BudgetRule
 from review.queue_settings import SETTINGS, STRATEGIES
 from review.selectors import queues as selectors
 from review.services import queues as services
@@ -41,6 +42,14 @@ class QueueSettingsSerializer(serializers.Serializer[Any]):
     budget = serializers.IntegerField(required=False)
     evaluation_budget = serializers.IntegerField(required=False)
     intervened_budget = serializers.IntegerField(required=False)
+    budget_rule = serializers.ChoiceField(
+        BudgetRule.choices,
+        required=False,
+        help_text="capacity: what reviewers can answer, at most the budgets; fixed: the budgets",
+    )
+    max_age_hours = serializers.IntegerField(
+        required=False, help_text="cases that nobody has begun by then are withdrawn"
+    )
     overlap = serializers.FloatField(required=False)
     gold_share = serializers.FloatField(required=False)
     evidence = serializers.ChoiceField(ReviewQueue.Evidence.choices, required=False)

@@ -12,12 +12,17 @@ from oversight.lib import paging
 from oversight.tenancy.authentication import ActorRequest
 from review.selectors import queues
 from review.selectors import rounds as selectors
-from review.services import rounds
+from review.services import extra_rounds
 
 
 class RoundInSerializer(serializers.Serializer[Any]):
     queue = serializers.SlugField()
     budget = serializers.IntegerField(required=False, min_value=1)
+    windows = serializers.JSONField(
+        required=False,
+        help_text='"again", or {since, until} of their closing: draw these windows once more, '
+        "from what earlier rounds have left",
+    )
 
 
 class RoundsView(APIView):
@@ -31,8 +36,11 @@ class RoundsView(APIView):
         form.is_valid(raise_exception=True)
         queue = queues.get_queue(request.user, form.validated_data["queue"])
         return accepted(
-            rounds.ask_for_round(
-                request.user, queue=queue, budget=form.validated_data.get("budget")
+            extra_rounds.ask_for_rounds(
+                request.user,
+                queue=queue,
+                budget=form.validated_data.get("budget"),
+                windows=form.validated_data.get("windows"),
             )
         )
 
@@ -52,6 +60,7 @@ class RoundsView(APIView):
                         "queue": made.queue.slug,
                         "window": made.window.number,
                         "stratum": made.stratum,
+                        "number": made.number,
                         "candidates": made.n_candidates,
                         "selected": made.n_selected,
                     }

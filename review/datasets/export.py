@@ -20,23 +20,16 @@ from review.datasets.columns import (
 from review.datasets.labels import Labels, label_type, read_forms, settle, versions_used
 from review.datasets.rows import RowMaker
 from review.datasets.snapshot import CHUNK, Snapshot
-from review.datasets.weights import finished_draw
 from review.models import DatasetVersion, Question
+from review.selectors import finished_rounds
 
 MANIFEST, CARD = "manifest.json", "README.md"
 _ROUND = (
-    "id",
+    *finished_rounds.FIELDS,
     "window__number",
-    "stratum",
-    "n_candidates",
     "budget",
-    "n_selected",
-    "tau",
-    "log_normalizer",
-    "floor_hazard",
     "posterior_version",
     "scorer_version__number",
-    "unfinished",
 )
 
 
@@ -52,10 +45,12 @@ def write(
     Raises:
         InvalidInput: the labels of its rubric versions are not comparable.
     """
-    rounds = list(snapshot.rows(selection.rounds_of(dataset), *_ROUND))
-    draws = {row["id"]: finished_draw(row, row["unfinished"]) for row in rounds}
+    stored = finished_rounds.stored_rounds(dataset.queue)
+    rounds = list(snapshot.rows(stored, *_ROUND))
+    draws = finished_rounds.finish(rounds)
     for row in rounds:
         row["completed_prefix"] = draws[row["id"]].prefix
+        row["omega"] = draws[row["id"]].omega
     labels = _labels(dataset, snapshot)
     maker = RowMaker(dataset, labels, draws)
     columns = columns_of(dataset.kind, labels.type)

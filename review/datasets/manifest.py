@@ -17,7 +17,9 @@ from review.models import DatasetVersion
 
 WEIGHTS = (
     "Each round is served in descending key order; its finished prefix is a draw of its own, and "
-    "the weight is 1/q under the threshold of the first unfinished selection. Rows answered "
+    "the weight is 1/q under the threshold of the first unfinished selection. Where a window was "
+    "drawn again, the weight is w/q plus the round weights of all later rounds, w being the round "
+    "weight of the row's own. Rows answered "
     "beyond the prefix weigh 0, as does a drawn record that a person also chose: that one weighs "
     "1 in the stratum certain. The sum of weight times label estimates the total over the covered "
     "records: the candidates of the rounds with a finished prefix, and the certain ones. Rows "
@@ -91,6 +93,8 @@ def make(
                 "id": row["id"],
                 "window": row["window__number"],
                 "stratum": row["stratum"],
+                "number": row["number"],
+                "round_weight": row["omega"],
                 "candidates": row["n_candidates"],
                 "budget": row["budget"],
                 "selected": row["n_selected"],

@@ -10,8 +10,9 @@ from oversight.audit.services import content_hmac
 from oversight.lib import codec
 from review.datasets.columns import CLASSIFICATION, EVALUATION, RAW, TRAIN, WITH_CONTENT
 from review.datasets.labels import Labels
-from review.datasets.weights import FinishedDraw, weigh
+from review.datasets.weights import weigh
 from review.models import Case, DatasetVersion
+from review.selectors.finished_rounds import FinishedRound
 
 CERTAIN = "certain"
 OTHER = "(other)"
@@ -41,7 +42,7 @@ class RowMaker:
     """Turns chunks of what was read into rows, and counts."""
 
     def __init__(
-        self, dataset: DatasetVersion, labels: Labels, draws: Mapping[int, FinishedDraw]
+        self, dataset: DatasetVersion, labels: Labels, draws: Mapping[int, FinishedRound]
     ) -> None:
         self.dataset = dataset
         self.labels = labels

@@ -15,8 +15,6 @@ from review.models import (
     CaseEvidence,
     CaseResolution,
     DatasetVersion,
-    SamplingRound,
-    Selection,
     Verdict,
 )
 
@@ -113,24 +111,6 @@ def rows_of(dataset: DatasetVersion) -> tuple[QuerySet[Any], dict[str, str]]:
             paths |= CONTENT_PATHS
         last = ("case__created_at", "case_id")
     return found.order_by(f"{_SELECTION}round_id", f"{_SELECTION}position", *last), paths
-
-
-def rounds_of(dataset: DatasetVersion) -> QuerySet[SamplingRound]:
-    """The queue's rounds, with the place of the first selection that is not resolved yet."""
-    done = Case.objects.filter(selection=OuterRef("pk"), state=Case.State.RESOLVED)
-    unfinished = (
-        Selection.objects.filter(round=OuterRef("pk"))
-        .exclude(Exists(done))
-        .order_by("position")
-        .values(
-            found=JSONObject(position="position", key="key", exponential="exponential"),
-        )
-    )
-    return (
-        SamplingRound.objects.filter(queue=dataset.queue)
-        .annotate(unfinished=Subquery(unfinished[:1]))
-        .order_by("pk")
-    )
 
 
 def _resolutions(dataset: DatasetVersion) -> QuerySet[CaseResolution]:

@@ -7,6 +7,7 @@ from django import forms
 
 from oversight.lib import codec, errors
 from review.models import ReviewQueue, Rubric
+from review.models.queues import BudgetRule
 from review.queue_settings import SETTINGS, STRATEGIES
 
 
@@ -26,6 +27,16 @@ class QueueForm(forms.Form):
     )
     intervened_budget = forms.IntegerField(
         help_text="Records per window on which the monitor intervened."
+    )
+    budget_rule = forms.ChoiceField(
+        label="How much of the budgets is drawn",
+        choices=BudgetRule.choices,
+        help_text="By capacity, a window asks for what was answered lately, so that nothing "
+        "piles up and nobody runs dry.",
+    )
+    max_age_hours = forms.IntegerField(
+        label="Age limit in hours",
+        help_text="Cases that nobody has begun by then are withdrawn, last ones first.",
     )
     strategy = forms.ChoiceField(choices=[(name, name) for name in STRATEGIES])
     tau = forms.CharField(

@@ -14,6 +14,11 @@ class DrawForm(forms.Form):
         required=False, help_text="Records from the stream; the queue's own budget where blank."
     )
 
+    windows = forms.ChoiceField(
+        choices=[("", "not drawn yet"), ("again", "drawn before: once more, from what is left")],
+        required=False,
+    )
+
     def __init__(self, *args: Any, queues: Iterable[ReviewQueue], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["queue"].choices = [  # type: ignore[attr-defined]  # a ChoiceField

@@ -5,7 +5,7 @@ from review.models.datasets import DatasetVersion
 from review.models.policies import Clause, Policy, PolicyVersion
 from review.models.populations import PopulationCount
 from review.models.posteriors import FeatureSpace, PosteriorVersion
-from review.models.queues import ReviewQueue, SamplingRound
+from review.models.queues import ReviewQueue, RoundCut, SamplingRound
 from review.models.rubrics import Question, Rubric, RubricVersion
 from review.models.verdicts import CaseResolution, EvidenceReveal, Verdict, VerdictNote
 
@@ -23,6 +23,7 @@ __all__ = [
     "PosteriorVersion",
     "Question",
     "ReviewQueue",
+    "RoundCut",
     "Rubric",
     "RubricVersion",
     "SamplingRound",

@@ -90,6 +90,7 @@ class Case(models.Model):
     class State(models.TextChoices):
         OPEN = "open"
         RESOLVED = "resolved"
+        WITHDRAWN = "withdrawn"  # beyond its round's cut: served no more, and labelled by no one
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="cases")

@@ -10,6 +10,11 @@ from review.models.rubrics import Rubric
 from scoring.models import ScorerVersion, Window
 
 
+class BudgetRule(models.TextChoices):
+    CAPACITY = "capacity", "What the reviewers can answer, at most the budgets"
+    FIXED = "fixed", "The budgets as they stand"
+
+
 class ReviewQueue(models.Model):
     class Evidence(models.TextChoices):
         ALWAYS = "always", "Blind always"
@@ -36,6 +41,13 @@ class ReviewQueue(models.Model):
     budget = models.PositiveIntegerField(default=50)  # records per window, from the stream
     evaluation_budget = models.PositiveIntegerField(default=5)  # held-out records per window
     intervened_budget = models.PositiveIntegerField(default=10)  # intervened records per window
+    # Whether the budgets are drawn as they stand, or are what review/services/capacity.py stays in.
+    budget_rule = models.CharField(
+        max_length=8, choices=BudgetRule.choices, default=BudgetRule.CAPACITY
+    )
+    max_age_hours = models.PositiveIntegerField(
+        default=168, validators=[MinValueValidator(1), MaxValueValidator(8_760)]
+    )  # how long a drawn case may wait
     # Below 1: share of cases that get a second reviewer; from 1 on: reviewers for each case.
     overlap = models.FloatField(default=1, validators=[MinValueValidator(0), MaxValueValidator(9)])
     gold_share = models.FloatField(
@@ -70,6 +82,7 @@ class SamplingRound(models.Model):
     queue = models.ForeignKey(ReviewQueue, on_delete=models.PROTECT, related_name="rounds")
     window = models.ForeignKey(Window, on_delete=models.PROTECT, related_name="rounds")
     stratum = models.CharField(max_length=12, choices=Stratum.choices)
+    number = models.PositiveSmallIntegerField(default=1)  # of the draws over this stratum
     filter = models.JSONField(default=dict)
     strategy = models.CharField(max_length=40)
     tau = models.FloatField()
@@ -77,6 +90,7 @@ class SamplingRound(models.Model):
     floor = models.FloatField()
     seed = models.BinaryField()
     budget = models.PositiveIntegerField()
+    budget_reason = models.JSONField(default=dict)  # rule and what it was applied to
     scorer_version = models.ForeignKey(
         ScorerVersion, null=True, on_delete=models.PROTECT, related_name="+"
     )
@@ -98,9 +112,37 @@ class SamplingRound(models.Model):
     class Meta:
         triggers = append_only()
         constraints = [
-            models.UniqueConstraint(fields=["queue", "window", "stratum"], name="round_once"),
+            models.UniqueConstraint(
+                fields=["queue", "window", "stratum", "number"], name="round_once"
+            ),
         ]
         indexes = [models.Index(fields=["project", "-id"], name="round_recent")]
 
     def __str__(self) -> str:
         return f"{self.queue.slug} · window {self.window.number} · {self.stratum}"
+
+
+class RoundCut(models.Model):
+    """A round that ends before its last selection: what lies beyond `length` is withdrawn.
+
+    Made once at most before each further draw over the stratum, or when cases grow too old; the
+    shortest holds.
+    """
+
+    class Reason(models.TextChoices):
+        AGAIN = "again", "The stratum was drawn again"
+        AGE = "age", "The cases were older than the queue's age limit"
+
+    round = models.ForeignKey(SamplingRound, on_delete=models.PROTECT, related_name="cuts")
+    length = models.PositiveIntegerField()
+    reason = models.CharField(max_length=8, choices=Reason.choices)
+    at = models.DateTimeField(db_default=functions.Now())
+
+    class Meta:
+        triggers = append_only()
+        constraints = [
+            models.UniqueConstraint(fields=["round", "length"], name="round_cut_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.length} of round {self.round_id}"

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 
 from oversight.lib import errors
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
-from review.models import Case, SamplingRound, Selection
+from review.models import SamplingRound, Selection
 from review.models.queues import Stratum
+from review.selectors.finished_rounds import FIELDS, FinishedRound, finish, stored_rounds
 
 
 def rounds(actor: Actor) -> QuerySet[SamplingRound]:
@@ -36,7 +37,11 @@ def get_round(actor: Actor, round_id: int) -> SamplingRound:
 
 def strata_of(made: SamplingRound) -> list[SamplingRound]:
     """The rounds that one draw made over a window's strata, this one among them."""
-    return list(SamplingRound.objects.filter(queue=made.queue, window=made.window).order_by("pk"))
+    return list(
+        SamplingRound.objects.filter(
+            queue=made.queue, window=made.window, number=made.number
+        ).order_by("pk")
+    )
 
 
 def selections(made: SamplingRound) -> QuerySet[Selection]:
@@ -44,31 +49,28 @@ def selections(made: SamplingRound) -> QuerySet[Selection]:
     return made.selections.select_related("case").order_by("position")
 
 
-def completed_prefix(made: SamplingRound) -> int:
-    """How many selections from the first on are resolved: that many are a valid draw already."""
-    unresolved = (
-        Selection.objects.filter(round=made)
-        .exclude(Exists(Case.objects.filter(selection=OuterRef("pk"), state=Case.State.RESOLVED)))
-        .order_by("position")
-        .values_list("position", flat=True)
-        .first()
-    )
-    return made.n_selected if unresolved is None else unresolved
+def finished(made: SamplingRound) -> FinishedRound:
+    """The round as far as it is finished, beside the other rounds of its stratum."""
+    stored = stored_rounds(made.queue).filter(window=made.window_id, stratum=made.stratum)
+    return finish(stored.values(*FIELDS))[made.pk]
 
 
 def as_answer(made: SamplingRound) -> dict[str, Any]:
     """The round as the API tells it. A key of None is that of a floor hit, +∞."""
+    done = finished(made)
     return {
         "id": made.pk,
         "queue": made.queue.slug,
         "window": made.window.number,
         "stratum": made.stratum,
+        "number": made.number,
         "strategy": made.strategy,
         "seed": bytes(made.seed).hex(),
         "tau": made.tau,
         "floor": made.floor,
         "floor_hazard": made.floor_hazard,
         "budget": made.budget,
+        "budget_reason": made.budget_reason,
         "threshold": made.threshold,
         "threshold_kind": made.threshold_kind,
         "log_normalizer": made.log_normalizer,
@@ -94,7 +96,9 @@ def as_answer(made: SamplingRound) -> dict[str, Any]:
             }
             for selection in made.selections.order_by("position")
         ],
-        "completed_prefix": completed_prefix(made),
+        "completed_prefix": done.prefix,
+        "end": done.end,
+        "round_weight": done.omega,
     }
 
 

@@ -5,26 +5,30 @@ from hashlib import blake2b
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Max
 
 from oversight.audit import services as audit
 from oversight.lib import clock, errors
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
-from review.models import Case, CaseEvidence, ReviewQueue, Selection, Slot
+from review.models import Case, CaseEvidence, ReviewQueue, SamplingRound, Selection, Slot
 from review.models.queues import Stratum
 from review.services import evidence
+from scoring.models import Window
 
 # Windows in their order, within a window by position, strata of a window side by side: the order
 # of serving within a round is that of its keys, and no stratum waits for another.
-_WINDOW_BITS, _STRATUM_BITS = 36, 2
+# A window that is drawn again queues up behind what the latest window has brought.
+_WINDOW_BITS, _NUMBER_BITS, _STRATUM_BITS = 36, 26, 2
 _STRATA = list(Stratum)
 _CERTAIN = -(1 << 62)  # asked for by a person: before all that chance has chosen
 
 
-def rank(window_number: int, position: int, stratum: str) -> int:
+def rank(window_number: int, number: int, position: int, stratum: str) -> int:
     """The place of a round's case in its queue."""
     return (
         (window_number << _WINDOW_BITS)
+        | (min(number - 1, 1_023) << _NUMBER_BITS)
         | (position << _STRATUM_BITS)
         | _STRATA.index(Stratum(stratum))
     )
@@ -39,15 +43,15 @@ def n_slots(overlap: float, seed: bytes, record_id: UUID) -> int:
 
 
 def open_sampled(
-    queue: ReviewQueue,
-    *,
-    window_number: int,
-    stratum: str,
-    seed: bytes,
-    selections: Sequence[Selection],
+    queue: ReviewQueue, *, made: SamplingRound, selections: Sequence[Selection]
 ) -> int:
     """Copy the evidence of a round's selections and open their cases; returns how many."""
     copies = evidence.copy(queue.project, [selection.record_id for selection in selections])
+    seed = bytes(made.seed)
+    window_number = made.window.number
+    if made.number > 1:
+        latest = Window.objects.filter(project=queue.project_id).aggregate(n=Max("number"))
+        window_number = latest["n"] or window_number
     cases = []
     slots = []
     for selection in selections:
@@ -64,7 +68,7 @@ def open_sampled(
             n_slots=places,
         )
         cases.append(case)
-        slots += _slots(case, rank(window_number, selection.position, stratum))
+        slots += _slots(case, rank(window_number, made.number, selection.position, made.stratum))
     Case.objects.bulk_create(cases)
     Slot.objects.bulk_create(slots)
     return len(cases)

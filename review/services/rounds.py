@@ -1,11 +1,17 @@
-"""Sampling rounds: one draw per queue, window and stratum, exactly once by constraint."""
+"""Sampling rounds: one draw per queue, window and stratum, exactly once by constraint.
+
+A window is drawn again by review/services/extra_rounds.py alone.
+"""
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from math import isfinite, isnan
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from oversight.audit import services as audit
 from oversight.jobs import services as jobs
@@ -14,10 +20,11 @@ from oversight.lib import errors
 from oversight.lib.transactions import advisory_lock, try_advisory_lock
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
+from review import filters
 from review.models import ReviewQueue, SamplingRound, Selection
 from review.models.queues import Stratum
-from review.services import bases, cases, draws, populations
-from review.strata import candidate_rule
+from review.services import bases, capacity, cases, draws, populations
+from review.strata import candidate_rule, stratum_rule
 from scoring.core.sampling import Draw
 from scoring.models import InferenceRecord, Window
 from scoring.selectors import candidates
@@ -27,6 +34,25 @@ SEED_BYTES = 16
 MAX_BUDGET = 100_000
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What one draw is asked for.
+
+    Attributes:
+        reason: why the budget is what it is; `rule` and what it was applied to.
+        number: of the draws over this stratum.
+        filter: which records may enter; the queue's present one where None.
+        without: the records that earlier rounds have taken.
+    """
+
+    stratum: Stratum
+    budget: int
+    reason: Mapping[str, Any] = field(default_factory=dict)
+    number: int = 1
+    filter: Mapping[str, Any] | None = None
+    without: Q | None = None
+
+
 def ask_for_round(actor: Actor, *, queue: ReviewQueue, budget: int | None = None) -> Job:
     """A job that closes the window and draws the queue's rounds.
 
@@ -34,10 +60,15 @@ def ask_for_round(actor: Actor, *, queue: ReviewQueue, budget: int | None = None
         InvalidInput: the budget is out of range.
     """
     access.require(actor, "rounds:run")
-    if budget is not None and not 1 <= budget <= MAX_BUDGET:
-        raise errors.InvalidInput.at("budget", f"from 1 to {MAX_BUDGET:,}", "out_of_range")
+    check_budget(budget)
     with transaction.atomic():
         return jobs.enqueue(actor, "review.tasks.run_round", queue=queue.pk, budget=budget)
+
+
+def check_budget(budget: int | None) -> None:
+    """Refuse a budget that nobody can mean."""
+    if budget is not None and not 1 <= budget <= MAX_BUDGET:
+        raise errors.InvalidInput.at("budget", f"from 1 to {MAX_BUDGET:,}", "out_of_range")
 
 
 def run(actor: Actor, *, queue: ReviewQueue, budget: int | None = None) -> list[SamplingRound]:
@@ -77,16 +108,13 @@ def draw_window(
         The rounds. Those of the first draw where somebody else was faster, and none yet where
         they are still at it.
     """
-    budgets = {
-        Stratum.STREAM: queue.budget if budget is None else budget,
-        Stratum.EVALUATION: queue.evaluation_budget,
-        Stratum.INTERVENED: queue.intervened_budget,
-    }
+    plan = capacity.plan(queue, asked=budget)
     basis = bases.for_draw(actor, queue=queue, shifts=shifts)
     with transaction.atomic():
         if _has_turn(queue, wait) and not _rounds_of(queue, window):
-            for stratum, size in budgets.items():
-                _draw_stratum(actor, queue, window, stratum, size, basis)
+            for stratum, size in plan.budgets.items():
+                asked = Asked(stratum, size, reason=plan.reason)
+                draw_stratum(actor, queue, window, asked, basis)
             populations.count(queue, window, {one: candidate_rule(queue, one) for one in Stratum})
         return _rounds_of(queue, window)
 
@@ -103,23 +131,31 @@ def _rounds_of(queue: ReviewQueue, window: Window) -> list[SamplingRound]:
     return list(SamplingRound.objects.filter(queue=queue, window=window).order_by("pk"))
 
 
-def _draw_stratum(
+def draw_stratum(
     actor: Actor,
     queue: ReviewQueue,
     window: Window,
-    stratum: Stratum,
-    budget: int,
-    basis: bases.Basis,
-) -> None:
-    rule = candidate_rule(queue, stratum)
-    if stratum is not Stratum.STREAM and not (
-        budget and InferenceRecord.objects.filter(candidates.condition(window, rule)).exists()
-    ):
-        return  # the stream's round stands for the window, even when it is empty
+    asked: Asked,
+    basis: bases.Basis | None = None,
+) -> SamplingRound | None:
+    """One draw over one stratum; None where there is nothing to draw and no need to say so.
+
+    Args:
+        basis: what the gains rest on; the newest where None.
+    """
+    stratum, admitted = asked.stratum, queue.filter if asked.filter is None else asked.filter
+    rule = filters.to_q(queue.project, admitted) & stratum_rule(stratum)
+    if asked.without is not None:
+        rule &= ~asked.without
+    stands_for_window = stratum is Stratum.STREAM and asked.number == 1  # even when it is empty
+    if not stands_for_window and not (asked.budget and _has_candidates(window, rule)):
+        return None
+    if basis is None:
+        basis = bases.for_draw(actor, queue=queue)
     design = draws.Design(
         seed=secrets.token_bytes(SEED_BYTES),
         stratum=stratum,
-        budget=budget,
+        budget=asked.budget,
         tau=queue.tau,
         effective_size=queue.effective_size,
         floor=queue.floor,
@@ -130,15 +166,9 @@ def _draw_stratum(
         shifts=basis.shifts,
     )
     drawn = draws.draw(draws.source(window, rule, basis.belief, design), basis.belief, design)
-    made = _store(queue, window, design, drawn, basis)
+    made = _store(queue, window, asked, admitted, design, drawn, basis)
     selections = _store_selections(made, drawn)
-    opened = cases.open_sampled(
-        queue,
-        window_number=window.number,
-        stratum=stratum,
-        seed=design.seed,
-        selections=selections,
-    )
+    opened = cases.open_sampled(queue, made=made, selections=selections)
     audit.record(
         actor,
         "round.drawn",
@@ -147,12 +177,20 @@ def _draw_stratum(
         queue=queue.slug,
         window=window.number,
         stratum=str(stratum),
+        number=made.number,
+        budget=made.budget,
+        budget_rule=made.budget_reason.get("rule"),
         n_candidates=made.n_candidates,
         candidates_hash=made.candidates_hash,
         n_selected=made.n_selected,
         n_cases=opened,
         posterior=made.posterior_version,
     )
+    return made
+
+
+def _has_candidates(window: Window, rule: Q) -> bool:
+    return InferenceRecord.objects.filter(candidates.condition(window, rule)).exists()
 
 
 def threshold_kind(draw: Draw) -> str:
@@ -165,6 +203,8 @@ def threshold_kind(draw: Draw) -> str:
 def _store(
     queue: ReviewQueue,
     window: Window,
+    asked: Asked,
+    admitted: Mapping[str, Any],
     design: draws.Design,
     drawn: draws.Drawn,
     basis: bases.Basis,
@@ -175,13 +215,15 @@ def _store(
         queue=queue,
         window=window,
         stratum=design.stratum,
-        filter=queue.filter,
+        number=asked.number,
+        filter=admitted,
         strategy=design.strategy,
         tau=draw.tau,
         effective_size=design.effective_size if design.tau is None else None,
         floor=draw.floor,
         seed=design.seed,
         budget=draw.budget,
+        budget_reason=dict(asked.reason),
         scorer_version=basis.scorer_version,
         posterior_version=basis.number,
         base_rate=design.base_rate,

@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from review import filters
 from review.models import SamplingRound, Selection
+from review.selectors import finished_rounds
 from review.services import bases, draws, rounds
 from review.strata import stratum_rule
 from scoring.core import randomness, sampling
@@ -41,6 +42,8 @@ def verify_round(made: SamplingRound) -> Verification:
         told = f"{len(stored)} selections are stored, {made.n_selected} were drawn"
         return Verification(DIFFERENT, differences=(told,))
     rule = filters.to_q(made.project, made.filter) & stratum_rule(made.stratum)
+    if made.number > 1:
+        rule &= ~Q(id__in=finished_rounds.taken_before(made).values("record_id"))
     condition = candidates.condition(made.window, rule)
     missing = made.n_candidates - InferenceRecord.objects.filter(condition).count()
     if missing < 0:

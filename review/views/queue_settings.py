@@ -13,6 +13,7 @@ from review.forms.queues import NewQueueForm, QueueForm, as_fields
 from review.models import ReviewQueue
 from review.selectors import queues as selectors
 from review.selectors.rubrics import rubrics
+from review.services import capacity
 from review.services import queues as services
 
 
@@ -68,5 +69,5 @@ def queue_edit(request: HttpRequest, project: str, slug: str) -> HttpResponse:
         else:
             messages.success(request, "The settings are saved; they hold from the next round on.")
             return redirect("review:queue_settings", project)
-    context = {"actor": actor, "form": form, "queue": queue}
+    context = {"actor": actor, "form": form, "queue": queue, "plan": capacity.plan(queue)}
     return render(request, "review/queue_edit.html", context, status=422 if form.is_bound else 200)

@@ -12,7 +12,7 @@ from oversight.tenancy.actors import Actor
 from review.forms.rounds import DrawForm
 from review.selectors import queues
 from review.selectors import rounds as selectors
-from review.services import rounds as services
+from review.services import extra_rounds as services
 
 
 @login_required
@@ -32,7 +32,12 @@ def round_draw(request: HttpRequest, project: str) -> HttpResponse:
     if form.is_valid():
         queue = queues.get_queue(actor, form.cleaned_data["queue"])
         try:
-            job = services.ask_for_round(actor, queue=queue, budget=form.cleaned_data["budget"])
+            job = services.ask_for_rounds(
+                actor,
+                queue=queue,
+                budget=form.cleaned_data["budget"],
+                windows=form.cleaned_data["windows"] or None,
+            )
         except errors.InvalidInput as error:
             add_errors(form, error)
         else:
@@ -52,12 +57,14 @@ def round_detail(request: HttpRequest, project: str, round_id: int) -> HttpRespo
         after=lambda rows, key: rows.filter(position__gt=int(key[0])),
         key=lambda selection: [selection.position],
     )
+    done = selectors.finished(made)
     context = {
         "actor": actor,
         "round": made,
         "seed": bytes(made.seed).hex(),
         "strata": selectors.strata_of(made),
-        "completed_prefix": selectors.completed_prefix(made),
+        "done": done,
+        "completed_prefix": done.prefix,
         "selections": found,
         **paging.links(request, following),
     }

@@ -14,6 +14,7 @@ from review.models import (
     Selection,
     VerdictNote,
 )
+from review.selectors import finished_rounds
 from review.services import cases, datasets, rounds
 from scoring.core import sampling
 from tests.factories import make_api, make_member, make_record
@@ -141,8 +142,12 @@ def test_weights_are_unbiased_under_every_prefix():
             "log_normalizer": draw.log_normalizer,
             "floor_hazard": draw.floor_hazard,
             "n_selected": budget,
+            **{"id": 1, "window_id": 1, "stratum": "stream", "number": 1, "n_candidates": n},
+            **{"threshold": draw.threshold, "threshold_exponential": draw.threshold_exponential},
+            **{"threshold_kind": "finite", "cut": None, "beyond": None},
+            "unfinished": selections[prefix],
         }
-        found = weights.weigh(selections, weights.finished_draw(stored, selections[prefix]))
+        found = weights.weigh(selections, finished_rounds.finish([stored])[1])
         assert found[prefix:] == [0.0] * (budget - prefix)
         np.testing.assert_allclose(found[:prefix], 1 / sampling.prefix_inclusion(draw, prefix))
         totals.append(sum(found))

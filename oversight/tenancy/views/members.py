@@ -1,13 +1,12 @@
-"""Pages of a project's members: roles, invitations, removal, password links."""
+"""Pages of a project's members: invitations, password links; oversight/departures has the rest."""
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
-from oversight.lib import errors
 from oversight.tenancy import selectors, services
 from oversight.tenancy.access import access_project
 from oversight.tenancy.actors import Actor
@@ -41,31 +40,6 @@ def withdraw_invitation(request: HttpRequest, project: str, invitation: int) -> 
     actor = access_project(request.user, project, "members:write")
     services.withdraw_invitation(actor, invitation_id=invitation)
     messages.success(request, "The invitation is withdrawn: its link does not work any more.")
-    return redirect("tenancy:members", project)
-
-
-@login_required
-@require_POST
-def change_role(request: HttpRequest, project: str, membership: int) -> HttpResponse:
-    actor = access_project(request.user, project, "members:write")
-    form = RoleForm(request.POST)
-    if not form.is_valid():
-        raise errors.InvalidInput("the form names no role that there is")
-    changed = services.change_role(actor, membership_id=membership, **form.cleaned_data)
-    messages.success(request, f"{changed.user} is {changed.get_role_display()} now.")
-    return redirect("tenancy:members", project)
-
-
-@login_required
-@require_http_methods(["GET", "HEAD", "POST"])
-def remove_member(request: HttpRequest, project: str, membership: int) -> HttpResponse:
-    """Asks, then removes."""
-    actor = access_project(request.user, project, "members:write")
-    member = selectors.get_membership(actor, membership)
-    if request.method != "POST":
-        return render(request, "tenancy/remove_member.html", {"actor": actor, "member": member})
-    services.remove_member(actor, membership_id=membership)
-    messages.success(request, f"{member.user} is not a member any more.")
     return redirect("tenancy:members", project)
 
 

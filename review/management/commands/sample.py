@@ -7,7 +7,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from oversight.lib.errors import ApplicationError
 from oversight.tenancy.actors import system_actor
 from review.models import ReviewQueue
-from review.services import rounds
+from review.services import extra_rounds, rounds
 
 
 class Command(BaseCommand):
@@ -17,6 +17,12 @@ class Command(BaseCommand):
         parser.add_argument("--queue", required=True, metavar="SLUG")
         parser.add_argument("--project", metavar="SLUG", help="needed where two share the slug")
         parser.add_argument("--budget", type=int, metavar="N", help="instead of the queue's own")
+
+        parser.add_argument(
+            "--again",
+            action="store_true",
+            help="draw once more every window that was drawn, from what its rounds have left",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         found = ReviewQueue.objects.select_related("project", "rubric").filter(
@@ -30,15 +36,16 @@ class Command(BaseCommand):
         if len(queues) > 1:
             raise CommandError("several projects have a queue of this slug: name --project")
         try:
-            drawn = rounds.run(
-                system_actor(queues[0].project, "sample"),
-                queue=queues[0],
-                budget=options["budget"],
-            )
+            actor, budget = system_actor(queues[0].project, "sample"), options["budget"]
+            if options["again"]:
+                span = extra_rounds.Span()
+                drawn = extra_rounds.run(actor, queue=queues[0], span=span, budget=budget)
+            else:
+                drawn = rounds.run(actor, queue=queues[0], budget=budget)
         except ApplicationError as error:
             raise CommandError(error.message) from error
         if not drawn:
-            self.stdout.write("no records since the last window: nothing to draw")
+            self.stdout.write("nothing is left to draw")
         for made in drawn:
             self.stdout.write(
                 f"round {made.pk}: {made.n_selected} of {made.n_candidates} "
