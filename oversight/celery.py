@@ -72,6 +72,11 @@ app.conf.update(
             "schedule": 300.0,
             "options": {"expires": 280},
         },
+        "learn": {
+            "task": "review.tasks.learn_where_due",
+            "schedule": 3_600.0,
+            "options": {"expires": 3_000},
+        },
         "reconcile": {
             "task": "review.tasks.reconcile",
             "schedule": 60.0,

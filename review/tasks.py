@@ -13,11 +13,15 @@ from oversight.tenancy.models import Project
 from review.models import ReviewQueue
 from review.selectors import rounds as selectors
 from review.services import (
+    backtesting,
     cuts,
     datasets,
     extra_rounds,
+    learning,
+    learning_schedule,
     posteriors,
     reconciliation,
+    refitting,
     rounds,
     schedule,
 )
@@ -78,3 +82,25 @@ def reconcile() -> dict[str, int]:
 @shared_task(name="review.tasks.export_dataset")
 def export_dataset(job_id: str) -> str:
     return jobs.run(job_id, datasets.build)
+
+
+@shared_task(name="review.tasks.backtest_scorer")
+def backtest_scorer(job_id: str) -> str:
+    return jobs.run(job_id, lambda job, progress: backtesting.run(job))
+
+
+@shared_task(name="review.tasks.refit_scorer")
+def refit_scorer(job_id: str) -> str:
+    return jobs.run(job_id, refitting.run)
+
+
+@shared_task(name="review.tasks.learn")
+def learn(job_id: str) -> str:
+    return jobs.run(job_id, learning.run)
+
+
+@shared_task(name="review.tasks.learn_where_due")
+def learn_where_due() -> int:
+    return sum(
+        learning_schedule.ask_if_due(project) is not None for project in Project.objects.all()
+    )

@@ -4,10 +4,12 @@ from django.urls import path
 
 from review import rule_urls
 from review.views import (
+    backtests,
     datasets,
     desk,
     estimates,
     evidence,
+    learning,
     posteriors,
     queues,
     records,
@@ -42,6 +44,15 @@ urlpatterns = [
     path("verdicts/<uuid:verdict>/evidence", evidence.reveal, name="reveal"),
     path("estimates/", estimates.figure, name="estimates"),
     path("estimates/hours/", estimates.hours, name="estimate_hours"),
+    path(
+        "scorers/<slug:slug>/versions/<int:number>/backtest",
+        backtests.version_backtest,
+        name="version_backtest",
+    ),
+    path("learning/", learning.learning_home, name="learning"),
+    path("learning/change", learning.learning_change, name="learning_change"),
+    path("learning/start", learning.learning_start, name="learning_start"),
+    path("learning/gaps/", learning.proxy_gap, name="proxy_gap"),
     path("datasets/", datasets.dataset_list, name="dataset_list"),
     path("datasets/new", datasets.dataset_new, name="dataset_new"),
     path("datasets/<uuid:dataset>/", datasets.dataset_detail, name="dataset_detail"),

@@ -8,9 +8,10 @@ from celery import shared_task
 
 from oversight.jobs import services as jobs
 from oversight.jobs.models import Job
+from oversight.jobs.selectors import find_asker
 from oversight.jobs.services import Progress
 from oversight.tenancy.actors import system_actor
-from scoring.services import fitting, retention
+from scoring.services import fitting, guarding, rescoring, retention
 from scoring.storage import partitions
 
 
@@ -35,12 +36,28 @@ def fit_scorer(job_id: str) -> str:
             until=_moment(given["until"]),
             kind=given.get("kind"),
             config=given["config"],
+            invariants=guarding.chosen(given.get("invariants", guarding.KEEP)),
+            created_by=find_asker(job),
+            job=str(job.pk),
         )
         return {
             "scorer": version.scorer.slug,
             "version": version.number,
             "records": version.baseline["n_records"],
         }
+
+    return jobs.run(job_id, work)
+
+
+@shared_task(name="scoring.tasks.rescore")
+def rescore(job_id: str) -> str:
+    def work(job: Job, progress: Progress) -> dict[str, Any]:
+        done = rescoring.run(
+            system_actor(job.project, f"job:{job.pk}"),
+            rescoring_id=job.arguments["rescoring"],
+            progress=progress,
+        )
+        return rescoring.as_result(done)
 
     return jobs.run(job_id, work)
 

@@ -12,6 +12,7 @@ urlpatterns = [
     path("scorers/", scorers.scorer_list, name="scorer_list"),
     path("scorers/fit", scorers.scorer_fit, name="scorer_fit"),
     path(f"{_VERSION}/", scorers.version_detail, name="version_detail"),
+    path(f"{_VERSION}/compare/", scorers.version_compare, name="version_compare"),
     path(f"{_VERSION}/release", scorers.version_release, name="version_release"),
     path(f"{_VERSION}/rollback", scorers.version_rollback, name="version_rollback"),
 ]

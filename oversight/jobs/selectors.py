@@ -10,6 +10,7 @@ from oversight.jobs.models import Job, JobAttempt
 from oversight.lib import errors
 from oversight.tenancy.access import require
 from oversight.tenancy.actors import Actor
+from oversight.tenancy.models import ApiKey, User
 
 
 def get_job(actor: Actor, job_id: UUID) -> Job:
@@ -22,6 +23,16 @@ def get_job(actor: Actor, job_id: UUID) -> Job:
     if job is None:
         raise errors.NotFound("there is no such job")
     return job
+
+
+def find_asker(job: Job) -> User | None:
+    """The person who asked for a job, or whom the asking key acts as; None for the system."""
+    if job.actor_kind == "user":
+        return User.objects.filter(pk=job.actor_id).first()
+    if job.actor_kind == "key":
+        key = ApiKey.objects.select_related("acts_as").filter(pk=job.actor_id).first()
+        return key.acts_as if key else None
+    return None
 
 
 def as_answer(job: Job) -> dict[str, Any]:

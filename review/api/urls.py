@@ -1,6 +1,6 @@
 from django.urls import path
 
-from review.api import cases, datasets, estimates, posteriors, rounds
+from review.api import backtests, cases, datasets, estimates, posteriors, rounds
 
 urlpatterns = [
     path("queues/<slug:slug>/claim", cases.ClaimView.as_view(), name="claim"),
@@ -18,6 +18,11 @@ urlpatterns = [
     path("verdicts", cases.VerdictsView.as_view(), name="verdicts"),
     path("verdicts/<uuid:verdict_id>/supersede", cases.SupersedeView.as_view(), name="supersede"),
     path("records/<uuid:record_id>/review", cases.EscalateRecordView.as_view(), name="escalate"),
+    path(
+        "scorers/<slug:slug>/versions/<int:number>/backtest",
+        backtests.BacktestView.as_view(),
+        name="scorer_backtest",
+    ),
     path("rounds", rounds.RoundsView.as_view(), name="rounds"),
     path("rounds/<int:round_id>", rounds.RoundView.as_view(), name="round"),
     path("estimates", estimates.EstimatesView.as_view(), name="estimates"),

@@ -16,6 +16,14 @@ CHUNK = 2_000
 _ISOLATION = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
+class Present:
+    """Reads on the thread's own connection, each queryset as it stands when it is read."""
+
+    def rows(self, found: QuerySet[Any], *names: str) -> Iterator[dict[str, Any]]:
+        """The columns `names` of each row, in order."""
+        yield from found.values(*names).iterator(chunk_size=CHUNK)
+
+
 class Snapshot:
     """Reads querysets as they stood at the snapshot's first statement."""
 

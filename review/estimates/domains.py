@@ -110,8 +110,12 @@ class Domain:
         return KeyTextTransform(self.segment[0] if self.segment else "", context)
 
 
-def place(record: Seen, domain: Domain, at: Threshold) -> int:
-    """OUTSIDE, UNFLAGGED or FLAGGED, as estimators take it."""
-    if not domain.holds(record):
+def place(record: Seen | None, domain: Domain, at: Threshold) -> int:
+    """OUTSIDE, UNFLAGGED or FLAGGED, as estimators take it.
+
+    A record of which nothing is known any more stands outside: it was erased between the draw's
+    look at it and the copy of its evidence, and left the population with that.
+    """
+    if record is None or not domain.holds(record):
         return OUTSIDE
     return FLAGGED if at.flags(record) else UNFLAGGED

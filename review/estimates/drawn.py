@@ -1,12 +1,12 @@
 """The finished part of each round: what was drawn, with which probability, and what was said.
 
 A round is served in descending key order, so its finished prefix is a draw of its own (METHODS
-11.2). Everything here is one query for the rounds and one for their selections.
+11.2); review/selectors/finished_rounds.py says how far each is finished.
 """
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, cast
@@ -18,8 +18,9 @@ from django.db.models import F, OuterRef, Subquery, Sum
 from django.db.models.functions import JSONObject
 
 from review.estimates.domains import Domain, Seen
-from review.models import Case, CaseResolution, ReviewQueue, SamplingRound, Selection, Verdict
-from scoring.core import sampling
+from review.models import CaseResolution, ReviewQueue, SamplingRound, Selection, Verdict
+from review.selectors import finished_rounds
+from review.selectors.finished_rounds import FinishedRound
 from scoring.core.estimation.rounds import floor_testimony
 
 FloatArray = npt.NDArray[np.float64]
@@ -38,65 +39,58 @@ class Drawn:
     round_id: int
     position: int
     record_id: UUID
-    case_id: UUID
+    case_id: UUID | None
     gain: float
     key: float
     exponential: float
     inclusion_probability: float
-    is_resolved: bool
     seconds: float | None
     resolution: dict[str, Any] | None
-    seen: Seen
+    seen: Seen | None
 
 
 @dataclass(frozen=True, slots=True)
-class FinishedRound:
-    """A round as far as it is finished.
+class Told:
+    """The finished prefix of a round with what was said of its records.
 
     Attributes:
-        rows: of the finished prefix, in serving order.
-        threshold, threshold_exponential: of the first record outside the prefix.
+        state: how far the round is finished; its prefix is the number of rows.
+        rows: in serving order.
     """
 
     made: SamplingRound
+    state: FinishedRound
     rows: Sequence[Drawn]
-    threshold: float
-    threshold_exponential: float
 
-    @property
-    def is_whole(self) -> bool:
-        return len(self.rows) == self.made.n_selected
-
-    def cut(self, n_finished: int) -> "FinishedRound":
+    def cut(self, n_finished: int) -> "Told":
         """The same round when only `n_finished` of its cases had been finished."""
         if n_finished >= len(self.rows):
             return self
         following = self.rows[n_finished]
-        return FinishedRound(
-            self.made, self.rows[:n_finished], following.key, following.exponential
+        state = replace(
+            self.state,
+            prefix=n_finished,
+            threshold=following.key,
+            threshold_exponential=following.exponential,
         )
+        return Told(self.made, state, self.rows[:n_finished])
 
     def inclusion_probabilities(self) -> FloatArray:
         """Exact q of the prefix, float64 (n_rows,)."""
-        if self.is_whole:
-            return np.array([row.inclusion_probability for row in self.rows])
-        gains = np.array([row.gain for row in self.rows])
-        return sampling.inclusion_probabilities(
-            self.made.tau * gains - (self.made.log_normalizer or 0.0),
-            np.full(gains.size, self.made.floor_hazard),
-            self.threshold,
-            self.threshold_exponential,
+        return self.state.inclusion_probabilities(
+            np.array([row.gain for row in self.rows]),
+            np.array([row.inclusion_probability for row in self.rows]),
         )
 
     def floor_testimony(self) -> tuple[BoolArray, float]:
         """Which rows came in whatever their gain, bool (n_rows,), and by which hazard."""
         return floor_testimony(
             np.array([row.exponential for row in self.rows]),
-            self.made.floor_hazard,
-            self.threshold,
-            self.threshold_exponential,
+            self.state.floor_hazard,
+            self.state.threshold,
+            self.state.threshold_exponential,
             # No gain is negative, so no candidate's share of the softmax is below that of gain 0.
-            least_log_softmax=-(self.made.log_normalizer or 0.0),
+            least_log_softmax=-self.state.log_normalizer,
         )
 
 
@@ -105,26 +99,19 @@ def rounds_of(queue: ReviewQueue) -> list[SamplingRound]:
     return list(SamplingRound.objects.filter(queue=queue).select_related("window").order_by("pk"))
 
 
-def finished(rounds: Iterable[SamplingRound], domain: Domain) -> list[FinishedRound]:
+def finished(queue: ReviewQueue, rounds: Iterable[SamplingRound], domain: Domain) -> list[Told]:
     """The finished prefixes of rounds, in their order; a round with none of it done is absent."""
     by_id = {made.pk: made for made in rounds}
+    states = finished_rounds.finish(
+        finished_rounds.stored_rounds(queue).values(*finished_rounds.FIELDS)
+    )
+    begun = [pk for pk in by_id if states[pk].prefix]
     found = []
-    for round_id, rows in groupby(_drawn(list(by_id), domain), key=attrgetter("round_id")):
-        one = _prefix(by_id[round_id], list(rows))
-        if one.rows:
-            found.append(one)
+    for round_id, group in groupby(_drawn(begun, domain), key=attrgetter("round_id")):
+        state = states[round_id]
+        rows = [row for row in group if row.position < state.prefix]
+        found.append(Told(by_id[round_id], state, rows))
     return found
-
-
-def _prefix(made: SamplingRound, rows: list[Drawn]) -> FinishedRound:
-    length = next((row.position for row in rows if not row.is_resolved), len(rows))
-    if length < len(rows):
-        return FinishedRound(made, rows[:length], rows[length].key, rows[length].exponential)
-    threshold = {"finite": made.threshold, "floor": math.inf, "taken": -math.inf}
-    exponential = made.threshold_exponential
-    last = threshold[made.threshold_kind]
-    assert last is not None
-    return FinishedRound(made, rows, last, math.nan if exponential is None else exponential)
 
 
 def _drawn(round_ids: list[int], domain: Domain) -> Iterator[Drawn]:
@@ -152,7 +139,7 @@ def _drawn(round_ids: list[int], domain: Domain) -> Iterator[Drawn]:
         .order_by("round_id", "position")
         .values_list(
             *("round_id", "position", "record_id", "gain", "key", "exponential"),
-            *("case__pk", "inclusion_probability", "case__state", "seconds", "resolution"),
+            *("case__pk", "inclusion_probability", "seconds", "resolution"),
             *("model", "scorer", "case__evidence__occurred_at", "segment"),
             *("case__evidence__tier", "case__evidence__score"),
         )
@@ -168,8 +155,8 @@ def _drawn(round_ids: list[int], domain: Domain) -> Iterator[Drawn]:
             key=math.inf if key is None else key,  # a floor hit, whose key is +∞
             exponential=exponential,
             inclusion_probability=rest[0],
-            is_resolved=rest[1] == Case.State.RESOLVED,
-            seconds=rest[2],
-            resolution=rest[3],
-            seen=Seen(*rest[4:]),
+            seconds=rest[1],
+            resolution=rest[2],
+            # Erased before its case could be made: nobody knows its domain or its label.
+            seen=None if rest[3] is None else Seen(*rest[3:]),
         )

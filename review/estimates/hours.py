@@ -13,7 +13,7 @@ from statistics import median
 
 from review.estimates.ask import Ask
 from review.estimates.domains import place
-from review.estimates.drawn import Drawn, FinishedRound
+from review.estimates.drawn import Drawn, Told
 from review.estimates.figures import LEVEL
 from review.estimates.populations import Cell
 from review.estimates.windows import Material, far_enough, gather
@@ -105,10 +105,23 @@ def curve(ask: Ask) -> Curve:
     return Curve(points, final, uniform_at_equal_budget(final, base=base), len(served) - len(times))
 
 
-def _in_order(material: Material) -> list[tuple[FinishedRound, Drawn]]:
-    """The finished cases as they were served: windows in turn, their strata side by side."""
+def _in_order(material: Material) -> list[tuple[Told, Drawn]]:
+    """The finished cases as they were served: draws in turn, their strata side by side."""
+    draws: dict[tuple[int, int], int] = {}  # a draw over a window's strata, by its first round
+    for one in sorted(
+        (one for own in material.covered.values() for one in own), key=lambda one: one.made.pk
+    ):
+        draws.setdefault((one.made.window_id, one.made.number), one.made.pk)
     rows = [
-        ((one.made.window.number, row.position, _STRATA.index(Stratum(cell[1]))), one, row)
+        (
+            (
+                draws[one.made.window_id, one.made.number],
+                row.position,
+                _STRATA.index(Stratum(cell[1])),
+            ),
+            one,
+            row,
+        )
         for cell, finished in material.covered.items()
         for one in finished
         for row in one.rows
@@ -122,7 +135,7 @@ def _stops(n_cases: int) -> list[int]:
     return [math.ceil(n_cases * (point + 1) / n_points) for point in range(n_points)]
 
 
-def _at(material: Material, progress: Counter[int]) -> dict[Cell, Sequence[FinishedRound]]:
+def _at(material: Material, progress: Counter[int]) -> dict[Cell, Sequence[Told]]:
     """The cells as they were when each round had `progress` finished cases."""
     cells = {
         cell: [one.cut(progress[one.made.pk]) for one in finished if progress[one.made.pk]]
@@ -136,10 +149,11 @@ def _is_found(material: Material, row: Drawn) -> bool:
     return inside and material.reading.of(row.resolution) == 1.0
 
 
-def _n_inside(material: Material, cells: dict[Cell, Sequence[FinishedRound]]) -> int:
+def _n_inside(material: Material, cells: dict[Cell, Sequence[Told]]) -> int:
     """Answered cases of the domain."""
     return sum(
-        material.ask.domain.holds(row.seen) and not math.isnan(material.reading.of(row.resolution))
+        place(row.seen, material.ask.domain, material.ask.at) != OUTSIDE
+        and not math.isnan(material.reading.of(row.resolution))
         for finished in cells.values()
         for one in finished
         for row in one.rows

@@ -57,7 +57,7 @@ def sizes(
     finer = _finer_than_counted(queue, made, domain, at)
     if finer is None:
         return _counted(queue, domain, at)
-    n_records = sum(one.n_candidates for one in made)
+    n_records = sum(one.n_candidates for one in made if one.number == 1)
     if n_records > SCAN_LIMIT:
         raise errors.InvalidInput.at(
             finer[0],

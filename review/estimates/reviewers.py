@@ -64,7 +64,9 @@ def pooled(material: Material) -> Pooled:
         for finished in material.covered.values()
         for one in finished
         for row in one.rows
-        if row.resolution is not None and row.resolution["n_verdicts"] > 1
+        if row.case_id is not None
+        and row.resolution is not None
+        and row.resolution["n_verdicts"] > 1
     }
     answers = _answers(material, list(resolved)[-MOST_CASES:])
     first = {case: told[0][1] for case, told in answers.items()}

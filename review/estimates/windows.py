@@ -13,7 +13,7 @@ from uuid import UUID
 from review.estimates import answers, certain, drawn, populations
 from review.estimates.ask import Ask
 from review.estimates.domains import place
-from review.estimates.drawn import FinishedRound
+from review.estimates.drawn import Told
 from review.estimates.populations import Cell, Size
 from review.models import SamplingRound
 from review.models.populations import WITHHELD
@@ -29,7 +29,7 @@ WAITING = "their round is not finished far enough"
 OTHER_QUESTIONS = "their reviewers were not asked this"
 
 
-Covered = Mapping[Cell, Sequence[FinishedRound]]
+Covered = Mapping[Cell, Sequence[Told]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class Material:
         reading: how answers read as yes or no.
         sure: records taken with certainty, apart from chance.
         excluded: records of the domain outside the population, by reason.
+        first: of each cell the round that could choose from all of it.
     """
 
     ask: Ask
@@ -50,6 +51,7 @@ class Material:
     reading: answers.Reading
     sure: certain.Certain
     excluded: Mapping[str, int]
+    first: Mapping[Cell, SamplingRound]
 
     def windows(
         self, covered: Covered | None = None, instead: Mapping[UUID, float] | None = None
@@ -71,11 +73,12 @@ class Material:
             for finished in self.covered.values()
             for one in finished
             for row in one.rows
-            if row.resolution is not None and self.ask.domain.holds(row.seen)
+            if row.resolution is not None
+            and place(row.seen, self.ask.domain, self.ask.at) != OUTSIDE
         )
 
     def _window(
-        self, cell: Cell, finished: Sequence[FinishedRound], instead: Mapping[UUID, float]
+        self, cell: Cell, finished: Sequence[Told], instead: Mapping[UUID, float]
     ) -> Window:
         rounds = tuple(self._round(one, self.sure.records_in(cell), instead) for one in finished)
         # Never less than was drawn: a withdrawal between draw and a later count takes one away.
@@ -86,18 +89,15 @@ class Material:
             )
             for domain, counted in zip(DOMAINS, self.sizes[cell].by_domain, strict=True)
         )
-        n_records = max(finished[0].made.n_candidates, unflagged + flagged)
+        n_records = max(self.first[cell].n_candidates, unflagged + flagged)
         return Window(n_records, (unflagged, flagged), rounds)
 
     def _round(
-        self, one: FinishedRound, elsewhere: Collection[UUID], instead: Mapping[UUID, float]
+        self, one: Told, elsewhere: Collection[UUID], instead: Mapping[UUID, float]
     ) -> Round:
         hits, hazard = one.floor_testimony()
         return make_round(
-            [
-                instead[row.case_id] if row.case_id in instead else self.reading.of(row.resolution)
-                for row in one.rows
-            ],
+            [_replaced(row, instead, self.reading.of(row.resolution)) for row in one.rows],
             one.inclusion_probabilities(),
             domain=[
                 OUTSIDE
@@ -119,7 +119,7 @@ def gather(ask: Ask) -> Material:
     rounds = drawn.rounds_of(ask.queue)
     sizes = populations.sizes(ask.queue, rounds, ask.domain, ask.at)
     inside = [made for made in rounds if (made.window_id, made.stratum) in sizes]
-    covered = far_enough(_cells(drawn.finished(inside, ask.domain)))
+    covered = far_enough(_cells(drawn.finished(ask.queue, inside, ask.domain)))
     excluded = _left_out(sizes, covered, inside)
     used = {version for finished in covered.values() for version in _versions(finished)}
     reading = answers.read(ask.asked, used, ask.rubric_version)
@@ -127,7 +127,8 @@ def gather(ask: Ask) -> Material:
         if not any(reading.asks(version) for version in _versions(finished)):
             excluded[OTHER_QUESTIONS] += sizes[cell].n
             del covered[cell]
-    sure = certain.escalated(ask, {cell: own[0].made for cell, own in covered.items()}, reading)
+    first = _first_rounds(inside)
+    sure = certain.escalated(ask, {cell: first[cell] for cell in covered}, reading)
     return Material(
         ask=ask,
         covered=covered,
@@ -135,18 +136,24 @@ def gather(ask: Ask) -> Material:
         reading=reading,
         sure=sure,
         excluded={reason: n for reason, n in excluded.items() if n},
+        first=first,
     )
 
 
-def _cells(finished: Sequence[FinishedRound]) -> dict[Cell, list[FinishedRound]]:
+def _cells(finished: Sequence[Told]) -> dict[Cell, list[Told]]:
     """Finished rounds by window and stratum, in the order of the first of each."""
-    cells: dict[Cell, list[FinishedRound]] = {}
+    cells: dict[Cell, list[Told]] = {}
     for one in finished:
         cells.setdefault((one.made.window_id, one.made.stratum), []).append(one)
     return cells
 
 
-def far_enough(cells: Covered) -> dict[Cell, Sequence[FinishedRound]]:
+def _first_rounds(rounds: Sequence[SamplingRound]) -> dict[Cell, SamplingRound]:
+    """The first round of each cell; rounds come in the order they were drawn."""
+    return {(made.window_id, made.stratum): made for made in reversed(rounds)}
+
+
+def far_enough(cells: Covered) -> dict[Cell, Sequence[Told]]:
     """The cells that are reviewed so far that figures speak of them."""
     far = {cell for cell, finished in cells.items() if _is_far(finished)}
     strata = {stratum for _, stratum in far}
@@ -171,12 +178,12 @@ def _left_out(
     return excluded
 
 
-def _is_far(finished: Sequence[FinishedRound]) -> bool:
-    asked = sum(one.made.n_selected for one in finished)
+def _is_far(finished: Sequence[Told]) -> bool:
+    asked = sum(one.state.end for one in finished)
     return sum(len(one.rows) for one in finished) >= LEAST_SHARE * asked
 
 
-def _versions(finished: Sequence[FinishedRound]) -> set[int]:
+def _versions(finished: Sequence[Told]) -> set[int]:
     """The rubric versions under which a cell's cases were answered."""
     return {
         row.resolution["rubric_version_id"]
@@ -184,3 +191,7 @@ def _versions(finished: Sequence[FinishedRound]) -> set[int]:
         for row in one.rows
         if row.resolution is not None
     }
+
+
+def _replaced(row: drawn.Drawn, instead: Mapping[UUID, float], label: float) -> float:
+    return label if row.case_id is None else instead.get(row.case_id, label)

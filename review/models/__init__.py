@@ -2,6 +2,7 @@
 
 from review.models.cases import Case, CaseEvidence, Selection, Skip, Slot
 from review.models.datasets import DatasetVersion
+from review.models.learning import LearningRun, LearningSettings
 from review.models.policies import Clause, Policy, PolicyVersion
 from review.models.populations import PopulationCount
 from review.models.posteriors import FeatureSpace, PosteriorVersion
@@ -17,6 +18,8 @@ __all__ = [
     "DatasetVersion",
     "EvidenceReveal",
     "FeatureSpace",
+    "LearningRun",
+    "LearningSettings",
     "Policy",
     "PolicyVersion",
     "PopulationCount",

@@ -12,7 +12,7 @@ from oversight.lib import paging
 from oversight.tenancy.authentication import ActorRequest
 from scoring.models import ScorerVersion
 from scoring.selectors import scorers as selectors
-from scoring.services import fitting, kinds, scorers
+from scoring.services import fitting, guarding, kinds, rescoring, scorers
 
 
 class FitSerializer(serializers.Serializer[Any]):
@@ -31,6 +31,17 @@ class FitSerializer(serializers.Serializer[Any]):
         "tier_rates: four numbers, review_from_tier, intervene_from_tier, intervention, "
         "context_weights, minimum_records, seed}",
     )
+    invariants = serializers.ChoiceField(
+        list(guarding.CHOICES),
+        required=False,
+        help_text="default: keep those of the version in use",
+    )
+
+
+class RescoreSerializer(serializers.Serializer[Any]):
+    since = serializers.DateTimeField(required=False, allow_null=True)
+    until = serializers.DateTimeField(required=False, allow_null=True)
+    model = serializers.CharField(required=False, help_text="a model's name; default: all")
 
 
 class VersionSerializer(serializers.Serializer[Any]):
@@ -44,6 +55,7 @@ class VersionSerializer(serializers.Serializer[Any]):
     digest = serializers.CharField(help_text="SHA-256 of the frozen state")
     baseline = serializers.DictField(help_text="from when to when, how many records of which model")
     created_at = serializers.DateTimeField()
+    created_by = serializers.CharField(allow_null=True, help_text="who asked for it")
     released_at = serializers.DateTimeField(allow_null=True)
     released_by = serializers.CharField(allow_null=True)
 
@@ -117,3 +129,21 @@ class RollbackView(APIView):
         version = selectors.get_version(request.user, slug, number)
         now = scorers.roll_back(request.user, version=version)
         return Response(selectors.as_answer(selectors.get_version(request.user, slug, now.number)))
+
+
+class ScoresView(APIView):
+    permissions = {"POST": "scorers:write"}
+
+    @extend_schema(
+        operation_id="scorer_versions_score",
+        description="Scores stored records under this version, beside the scores they were given.",
+        request=RescoreSerializer,
+        responses={202: JobSerializer},
+    )
+    def post(self, request: ActorRequest, slug: str, number: int) -> Response:
+        form = RescoreSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        version = selectors.get_version(request.user, slug, number)
+        return accepted(
+            rescoring.ask_for_scores(request.user, version=version, **form.validated_data)
+        )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scoring.core.fingerprint import as_stored
 from scoring.core.scorers import load_scorer
+from scoring.core.scorers.calibration_map_v1 import read_calibration
 from scoring.core.scorers.contract import (
     InvalidBatchError,
     InvalidConfigError,
@@ -50,6 +51,7 @@ class Judge:
             raise InvalidConfigError("the state names no scorer kind and number")
         self.scorer: Scorer = load_scorer(kind, number, state)
         self.digest = state.digest()
+        self._calibration = read_calibration(state.arrays)
         document = state.config.get(INVARIANTS)
         if document is not None and not HAS_INVARIANTS:
             raise InvalidConfigError("this scorer has invariants, which need google-re2 installed")
@@ -83,7 +85,9 @@ class Judge:
         violated: Sequence[Sequence[Violated]] = [()] * batch.n
         if self._invariants is not None:
             violated = self._invariants.evaluate_batch(records)
-        return [judgement(scored, i, found, top) for i, found in enumerate(violated)]
+        return [
+            judgement(scored, i, found, top, self._calibration) for i, found in enumerate(violated)
+        ]
 
 
 def with_invariants(state: ScorerState, document: Mapping[str, Any] | None) -> ScorerState:

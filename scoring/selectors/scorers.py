@@ -45,7 +45,9 @@ def versions(actor: Actor, slug: str | None = None) -> QuerySet[ScorerVersion]:
     found = ScorerVersion.objects.filter(scorer__project=actor.project)
     if slug is not None:
         found = found.filter(scorer=get_scorer(actor, slug))
-    return found.select_related("scorer", "released_by").defer("state").order_by("-pk")
+    return (
+        found.select_related("scorer", "released_by", "created_by").defer("state").order_by("-pk")
+    )
 
 
 def get_version(actor: Actor, slug: str, number: int) -> ScorerVersion:
@@ -107,6 +109,7 @@ def as_answer(version: ScorerVersion) -> dict[str, Any]:
         "digest": version.digest,
         "baseline": version.baseline,
         "created_at": rfc3339(version.created_at),
+        "created_by": version.created_by_id and str(version.created_by_id),
         "released_at": version.released_at and rfc3339(version.released_at),
         "released_by": version.released_by_id and str(version.released_by_id),
     }

@@ -15,11 +15,12 @@ from oversight.lib import errors
 from oversight.lib.clock import rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
+from oversight.tenancy.models import User
 from scoring.core.scorers.contract import RecordBatch
-from scoring.intake import fingerprints
-from scoring.models import InferenceRecord, RecordPayload, ScorerVersion
-from scoring.services import guarding, kinds, scorers
+from scoring.models import InferenceRecord, ScorerVersion
+from scoring.services import calibrating, guarding, kinds, scorers, subjects, verdict_fitting
 from scoring.services.scoring import Subject, batch_of
+from scoring.verified import VerifiedLabels
 
 MAX_RECORDS = 20_000  # the newest of the window: quantiles need no more
 _CHUNK = 1_000
@@ -33,8 +34,12 @@ def ask_for_fit(
     until: datetime | None = None,
     kind: str | None = None,
     config: Mapping[str, Any] | None = None,
+    invariants: str = guarding.KEEP,
 ) -> Job:
     """A job that fits the next version of a scorer; the arguments are those of `fit`.
+
+    Args:
+        invariants: one of `guarding.CHOICES`.
 
     Raises:
         InvalidInput: settings are malformed, or the window ends before it begins.
@@ -43,6 +48,7 @@ def ask_for_fit(
     if since is not None and until is not None and since >= until:
         raise errors.InvalidInput.at("until", "must lie after the window's beginning", "too_early")
     kinds.allowed(kind, config or {})
+    guarding.chosen(invariants)
     with transaction.atomic():
         return jobs.enqueue(
             actor,
@@ -52,6 +58,7 @@ def ask_for_fit(
             until=until and until.isoformat(),
             kind=kind,
             config=dict(config or {}),
+            invariants=invariants,
         )
 
 
@@ -64,6 +71,9 @@ def fit(
     kind: str | None = None,
     config: Mapping[str, Any] | None = None,
     invariants: guarding.Document | None = None,
+    verdicts: VerifiedLabels | None = None,
+    created_by: User | None = None,
+    job: str = "",
 ) -> ScorerVersion:
     """Fit a scorer to the project's records of a window and store it as proposed.
 
@@ -74,37 +84,56 @@ def fit(
             window is large enough: 600 records for the ensemble, 300 for percentiles.
         config: settings of that kind's fit; signals default to all that occur, high is anomalous.
         invariants: a document of the invariant language; None keeps those of the version in use.
+        verdicts: what people verified; an ensemble learns its contrast and weights from it.
+        created_by: who asked, where a job carries it out; by default the actor.
+        job: which job, so that its second run finds what the first one proposed.
 
     Raises:
         InvalidInput: settings or invariants are malformed, or the window holds too few records.
     """
     access.require(actor, "scorers:write")
-    names = kinds.allowed(kind, config or {})
+    if job and (before := scorers.find_proposed_by(actor.project, job)) is not None:
+        return before
+    names = kinds.allowed("ensemble" if verdicts else kind, config or {})
     if invariants is None:
         invariants = guarding.in_use(actor.project, slug)
     else:
         invariants = guarding.read(invariants)
+    left_out = verdict_fitting.violations_to_leave_out(verdicts) if verdicts else set()
     by_model: dict[str, list[Subject]] = {}
-    n_records = 0
     first = last = None
     for record, subject in _window(actor, since, until):
+        if record.pk in left_out:
+            continue
         by_model.setdefault(subject.model, []).append(subject)
-        n_records += 1
         first = record.occurred_at if first is None else min(first, record.occurred_at)
         last = record.occurred_at if last is None else max(last, record.occurred_at)
-    batches = [batch_of(model, subjects) for model, subjects in sorted(by_model.items())]
+    batches = [batch_of(model, members) for model, members in sorted(by_model.items())]
     settings = dict(config or {})
     settings.setdefault("signals", _all_signals(batches))
+    learnt: dict[str, Any] = {}
+    if verdicts is None:
+        state = kinds.fit_first(names, batches, settings)
+    else:
+        state, learnt = verdict_fitting.fit(actor.project, batches, settings, verdicts)
+    state = guarding.guarded(state, invariants)
+    if verdicts is not None:
+        raw = calibrating.raw_scores(actor.project, state, verdicts.record_ids)
+        made = calibrating.calibrated(state, verdicts, raw)
+        state, learnt["calibration"] = made.state, made.facts
     return scorers.propose(
         actor,
         slug=slug,
-        state=guarding.guarded(kinds.fit_first(names, batches, settings), invariants),
+        state=state,
         baseline={
-            "n_records": n_records,
-            "models": {model: len(subjects) for model, subjects in sorted(by_model.items())},
+            "n_records": sum(len(members) for members in by_model.values()),
+            "models": {model: len(members) for model, members in sorted(by_model.items())},
             "first": first and rfc3339(first),
             "last": last and rfc3339(last),
+            **learnt,
+            **({"job": job} if job else {}),
         },
+        created_by=created_by,
     )
 
 
@@ -125,22 +154,4 @@ def _window(
     rows = list(found.prefetch_related("model_version"))
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
-        stored = dict(
-            RecordPayload.objects.filter(pk__in=[row.pk for row in chunk]).values_list(
-                "id", "fingerprint"
-            )
-        )
-        for row in chunk:
-            model = row.model_version
-            packed = stored.get(row.pk)
-            yield (
-                row,
-                Subject(
-                    model=model.name,
-                    signals=row.signals,
-                    context=row.context,
-                    fingerprint=fingerprints.unpack(bytes(packed), model.fingerprint_dimension)
-                    if packed is not None and model.fingerprint_dimension is not None
-                    else None,
-                ),
-            )
+        yield from zip(chunk, subjects.of_records(chunk), strict=True)

@@ -15,13 +15,28 @@ from oversight.tenancy.models import Project
 from scoring.core.invariants.engine import InvariantSet
 from scoring.core.invariants.packs import load_starter
 from scoring.core.invariants.parse import dump_document, parse_document
-from scoring.core.invariants.vocabulary import InvariantSyntaxError
+from scoring.core.invariants.vocabulary import LANGUAGE, InvariantSyntaxError
 from scoring.core.judgement import INVARIANTS, with_invariants
 from scoring.core.state import ScorerState, from_bytes
 from scoring.models import ScorerVersion
 from scoring.services import scorers
 
 Document = Mapping[str, Any]
+KEEP, STARTER, NONE = "keep", "starter", "none"
+CHOICES = (KEEP, STARTER, NONE)
+
+
+def chosen(choice: str) -> Document | None:
+    """The document that a choice names; None to keep those of the version in use.
+
+    Raises:
+        InvalidInput: it is none of `CHOICES`.
+    """
+    if choice not in CHOICES:
+        raise errors.InvalidInput.at("invariants", f"one of {', '.join(CHOICES)}", "unknown")
+    if choice == STARTER:
+        return starter()
+    return {"language": LANGUAGE, INVARIANTS: []} if choice == NONE else None
 
 
 def starter() -> dict[str, object]:

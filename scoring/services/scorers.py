@@ -10,7 +10,7 @@ from oversight.audit import services as audit
 from oversight.lib import errors
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
-from oversight.tenancy.models import Project
+from oversight.tenancy.models import Project, User
 from scoring.core.invariants.vocabulary import InvariantSyntaxError
 from scoring.core.judgement import Judge
 from scoring.core.scorers.cold_start_v1 import new_state
@@ -71,8 +71,12 @@ def propose(
     state: ScorerState,
     baseline: dict[str, object],
     slug: str = DEFAULT,
+    created_by: User | None = None,
 ) -> ScorerVersion:
     """Store a fitted scorer as the next version, not yet in use.
+
+    Args:
+        created_by: who asked for it, where a job carries it out; by default the actor.
 
     Raises:
         InvalidInput: the state is not one that can be loaded, invariants included.
@@ -86,8 +90,8 @@ def propose(
         current_version(actor.project)
         scorer = Scorer.objects.select_for_update().get(project=actor.project, slug=slug)
         version = _add_version(scorer, state, baseline)
-        if actor.user is not None:
-            version.created_by = actor.user
+        if (person := created_by or actor.user) is not None:
+            version.created_by = person
             version.save(update_fields=["created_by"])
         audit.record(
             actor,
@@ -103,18 +107,39 @@ def propose(
     return version
 
 
-def release(actor: Actor, *, version: ScorerVersion) -> ScorerVersion:
+def find_proposed_by(project: Project, job: str) -> ScorerVersion | None:
+    """The version that a job has proposed, where it has run that far already."""
+    return (
+        ScorerVersion.objects.select_related("scorer")
+        .filter(scorer__project=project, baseline__job=job)
+        .first()
+    )
+
+
+def release(
+    actor: Actor,
+    *,
+    version: ScorerVersion,
+    rule: str = "",
+    instead_of: ScorerVersion | None = None,
+) -> ScorerVersion:
     """Put a version in use: from now on records are scored by it.
 
+    Args:
+        rule: name of the rule that releases it, where no person does.
+        instead_of: the version that must be in use still, where a comparison with it decided.
+
     Raises:
-        Conflict: it is in use already.
+        Conflict: it is in use already, or another than `instead_of` is.
     """
     access.require(actor, "scorers:write")
     with transaction.atomic():
         scorer = _lock(actor, version)
         if scorer.current_id == version.pk:
             raise errors.Conflict("this version is in use already")
-        _put_in_use(actor, scorer, version, "scorer.released")
+        if instead_of is not None and scorer.current_id != instead_of.pk:
+            raise errors.Conflict("another version was put in use meanwhile", code="overtaken")
+        _put_in_use(actor, scorer, version, "scorer.released", **({"rule": rule} if rule else {}))
     version.refresh_from_db()
     return version
 
@@ -162,7 +187,9 @@ def _lock(actor: Actor, version: ScorerVersion) -> Scorer:
     )
 
 
-def _put_in_use(actor: Actor, scorer: Scorer, version: ScorerVersion, action: str) -> None:
+def _put_in_use(
+    actor: Actor, scorer: Scorer, version: ScorerVersion, action: str, **detail: str
+) -> None:
     before = scorer.current
     _mark_released(version, actor)
     audit.record(
@@ -173,6 +200,7 @@ def _put_in_use(actor: Actor, scorer: Scorer, version: ScorerVersion, action: st
         scorer=scorer.slug,
         before=before.number if before else None,
         after=version.number,
+        **detail,
     )
 
 

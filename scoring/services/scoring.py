@@ -35,31 +35,43 @@ class Subject:
     record: wire.Record | None = None
 
 
-def decide(version: ScorerVersion, subjects: Sequence[Subject]) -> list[Decision]:
-    """Score, check the version's invariants and decide, in the order given."""
+def decide(version: ScorerVersion, subjects: Sequence[Subject], *, top: int = 5) -> list[Decision]:
+    """Score, check the version's invariants and decide, in the order given.
+
+    Args:
+        top: terms that the reasons tell apart; 0 where nobody reads them.
+    """
     judge = scorers.load(version.pk)
-    decisions: list[Decision | None] = [None] * len(subjects)
+    return [_decision(version.pk, judgement) for judgement in judge_all(judge, subjects, top=top)]
+
+
+def judge_all(judge: Judge, subjects: Sequence[Subject], *, top: int) -> list[Judgement]:
+    """The judgement on each subject, in the order given; for versions that are not stored yet too.
+
+    Args:
+        top: terms that the reasons tell apart; 0 where nobody reads them.
+    """
+    found: dict[int, Judgement] = {}
     groups: dict[str, list[int]] = {}
     for index, subject in enumerate(subjects):
         groups.setdefault(subject.model, []).append(index)
     for model, indices in groups.items():
         members = [subjects[i] for i in indices]
         records = [_said(subject) if judge.has_invariants else {} for subject in members]
-        judged = _judged(judge, batch_of(model, members), records)
-        for index, judgement in zip(indices, judged, strict=True):
-            decisions[index] = _decision(version.pk, judgement)
-    return [decision for decision in decisions if decision is not None]
+        judged = _judged(judge, batch_of(model, members), records, top)
+        found |= dict(zip(indices, judged, strict=True))
+    return [found[index] for index in range(len(subjects))]
 
 
 def _judged(
-    judge: Judge, batch: RecordBatch, records: Sequence[Mapping[str, Any]]
+    judge: Judge, batch: RecordBatch, records: Sequence[Mapping[str, Any]], top: int
 ) -> list[Judgement]:
     """Judge a batch; fingerprints the scorer cannot compare are told and reviewed, not refused."""
     try:
-        return judge.judge(batch, records)
+        return judge.judge(batch, records, top=top)
     except InvalidBatchError as error:
         detail = str(error)
-    judged = judge.judge(without_fingerprints(batch), records)
+    judged = judge.judge(without_fingerprints(batch), records, top=top)
     return [
         replace(
             judgement,

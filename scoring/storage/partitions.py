@@ -1,4 +1,4 @@
-"""Time partitions of records and payloads, made ahead by schedule and on demand.
+"""Time partitions of records, payloads and later scores, made ahead by schedule and on demand.
 
 There is no default partition: a row outside all partitions fails its whole batch, so ingest
 ensures the partitions of its batch first. A partition is created as a plain table and attached,
@@ -17,7 +17,7 @@ from oversight.lib.clock import EPOCH
 from oversight.lib.transactions import advisory_lock
 from scoring import ids
 
-TABLES = ("scoring_record", "scoring_payload")
+TABLES = ("scoring_record", "scoring_payload", "scoring_record_score")
 DROPPED_AFTER = timedelta(days=1)  # beyond every project's retention: no ingest may still want it
 _known: set[str] = set()  # partitions this process has seen, of those too young to be dropped
 

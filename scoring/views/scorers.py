@@ -11,8 +11,11 @@ from oversight.lib.forms import add_errors
 from oversight.tenancy.access import access_project
 from oversight.tenancy.actors import Actor
 from scoring.forms import FitForm
+from scoring.selectors import backtests, comparisons
 from scoring.selectors import scorers as selectors
 from scoring.services import fitting, scorers
+
+_BACKTESTS_SHOWN = 10
 
 
 @login_required
@@ -56,8 +59,26 @@ def version_detail(request: HttpRequest, project: str, slug: str, number: int) -
         "scores": scores,
         "tiers": selectors.tier_rows(version, scores),
         "n_recent": selectors.RECENT_RECORDS,
+        "backtests": list(backtests.backtests(actor, version)[:_BACKTESTS_SHOWN]),
     }
     return render(request, "scoring/version_detail.html", context)
+
+
+@login_required
+@require_safe
+def version_compare(request: HttpRequest, project: str, slug: str, number: int) -> HttpResponse:
+    """A version beside another one: their backtest, and what differs in their making."""
+    actor = access_project(request.user, project, "figures:read")
+    version = selectors.get_version(actor, slug, number)
+    other = comparisons.other_version(actor, version, request.GET.get("with", ""))
+    context = {
+        "actor": actor,
+        "version": version,
+        "other": other,
+        "may_write": "scorers:write" in actor.permissions,
+        **comparisons.compared(actor, version, other),
+    }
+    return render(request, "scoring/version_compare.html", context)
 
 
 @login_required

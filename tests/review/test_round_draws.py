@@ -56,7 +56,7 @@ def design(seed, **changes):
 def test_the_products_draw_is_exact(shifts):
     """E[1{i in S}/q_i] = 1 for every candidate, tilted or not."""
     scores, marks = [0.1, 0.9, 0.5, 0.3, 0.7, 0.2], [0, 1, 0, 0, 1, 1]
-    n_rounds, total, squares = 800, np.zeros(6), np.zeros(6)
+    n_rounds, total, squares = 400, np.zeros(6), np.zeros(6)
     for number in range(n_rounds):
         chunk = chunk_of(scores, marks if shifts else None)
         made = draws.draw([chunk], ColdStart(), design(number.to_bytes(4, "big"), shifts=shifts))

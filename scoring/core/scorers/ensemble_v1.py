@@ -149,26 +149,9 @@ class EnsembleV1:
 
         Raises InvalidBatchError where fingerprints have another length than their baseline.
         """
-        shape = (batch.n, len(self._terms))
-        squashed, observed, weight = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
-        for j, part in enumerate(self._signals):
-            observed[:, j] = batch.signals.get(part.name, np.nan)
-            squashed[:, j] = part.scale.squashed(part.oriented(observed[:, j]))
-            weight[:, j] = part.weight
         baseline = self._models.get(batch.model)
         rows, broken = _fingerprint_rows(baseline, batch)
-        if baseline is not None and batch.fingerprints is not None:
-            for name, part in baseline.parts.items():
-                j = len(self._signals) + self._detector_names.index(name)
-                good = rows & ~broken
-                x = batch.fingerprints if good.all() else batch.fingerprints[good]
-                with np.errstate(over="ignore", invalid="ignore"):
-                    values = baseline.detectors[name].score(x)
-                # finite, but so large that products overflow: as far as anything can be
-                observed[good, j] = np.where(np.isnan(values), np.inf, values)
-                observed[broken, j] = np.inf
-                squashed[:, j] = part.scale.squashed(observed[:, j])
-                weight[:, j] = part.weight
+        squashed, observed, weight = self._evidence(baseline, rows, broken, batch)
         weight = np.where(np.isnan(squashed), 0.0, weight)
         total = weight.sum(axis=1, keepdims=True)
         contributions = np.nan_to_num(squashed) * weight / np.where(total > 0, total, 1.0)
@@ -189,6 +172,47 @@ class EnsembleV1:
             describe=lambda i, j: self._describe(batch.model, j, observed[i, j], squashed[i, j]),
             intervention=self._intervention,
         )
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """The addends of `raw`: the columns of `terms_of`."""
+        return self._terms
+
+    def terms_of(self, batch: RecordBatch) -> NDArray[np.float64]:
+        """Each term's squashed value before weighting, float64 (n, n_terms), NaN where absent.
+
+        Raises InvalidBatchError where fingerprints have another length than their baseline.
+        """
+        baseline = self._models.get(batch.model)
+        return self._evidence(baseline, *_fingerprint_rows(baseline, batch), batch)[0]
+
+    def _evidence(
+        self,
+        baseline: ModelBaseline | None,
+        rows: NDArray[np.bool_],
+        broken: NDArray[np.bool_],
+        batch: RecordBatch,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """squashed, observed, weight, each float64 (n, n_terms)."""
+        shape = (batch.n, len(self._terms))
+        squashed, observed, weight = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
+        for j, part in enumerate(self._signals):
+            observed[:, j] = batch.signals.get(part.name, np.nan)
+            squashed[:, j] = part.scale.squashed(part.oriented(observed[:, j]))
+            weight[:, j] = part.weight
+        if baseline is not None and batch.fingerprints is not None:
+            for name, part in baseline.parts.items():
+                j = len(self._signals) + self._detector_names.index(name)
+                good = rows & ~broken
+                x = batch.fingerprints if good.all() else batch.fingerprints[good]
+                with np.errstate(over="ignore", invalid="ignore"):
+                    values = baseline.detectors[name].score(x)
+                # finite, but so large that products overflow: as far as anything can be
+                observed[good, j] = np.where(np.isnan(values), np.inf, values)
+                observed[broken, j] = np.inf
+                squashed[:, j] = part.scale.squashed(observed[:, j])
+                weight[:, j] = part.weight
+        return squashed, observed, weight
 
     def _calibrated(
         self,

@@ -2,7 +2,8 @@
 
 Each violation adds its weight to raw, lifts the tier to its severity and the action to its effect.
 The score stays the scorer's: it is a rank among records of the baseline, whose false-alarm rate is
-controlled, and a check that is true or false has no place in that ranking.
+controlled, and a check that is true or false has no place in that ranking. The probability is that
+of the whole raw, since people judge records with all that was found in them.
 """
 
 import math
@@ -10,9 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.core.scorers.calibration_map_v1 import p_violation
 from scoring.core.scorers.contract import Action, Intervention, Reason, ScoredBatch
 
 INVARIANT = "invariant"
+Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 _TIER = {"low": 1, "medium": 2, "high": 3, "critical": 4}
 _ACTION = {"flag": Action.REVIEW, "block": Action.INTERVENE, "replace": Action.INTERVENE}
 
@@ -58,11 +64,22 @@ class Judgement:
     cold_start: bool
 
 
-def judgement(scored: ScoredBatch, i: int, found: Sequence[Violated], top: int) -> Judgement:
+def judgement(
+    scored: ScoredBatch,
+    i: int,
+    found: Sequence[Violated],
+    top: int,
+    calibration: Curve | None = None,
+) -> Judgement:
     """The decision on row i of a scored batch, of which the invariants `found` do not hold.
 
-    top: the scorer's terms told apart; 0 leaves its reasons out.
+    top: the scorer's terms told apart; 0 leaves its reasons out.  calibration: the scorer's own,
+    (raw, p), to be read at the raw that the invariants have added to.
     """
+    raw = float(scored.raw[i]) + sum(violation.weight for violation in found)
+    p = scored.p_violation[i]
+    if found and calibration is not None:
+        p = p_violation(calibration, np.array([raw]))[0]
     action = Action(int(scored.action[i]))
     own = scored.intervention if action == Action.INTERVENE else None
     reasons = [
@@ -70,9 +87,9 @@ def judgement(scored: ScoredBatch, i: int, found: Sequence[Violated], top: int) 
     ]
     reasons += scored.reasons(i, top) if top > 0 else []
     return Judgement(
-        raw=float(scored.raw[i]) + sum(violation.weight for violation in found),
+        raw=raw,
         score=float(scored.score[i]),
-        p_violation=_known(scored.p_violation[i]),
+        p_violation=_known(float(p)),
         low=_known(scored.low[i]),
         high=_known(scored.high[i]),
         weight=float(scored.weight[i]),

@@ -13,7 +13,6 @@ from oversight.lib import codec
 from oversight.lib.errors import ApplicationError
 from oversight.tenancy.actors import Actor, system_actor
 from oversight.tenancy.models import Project
-from scoring.core.invariants.vocabulary import LANGUAGE
 from scoring.core.judgement import INVARIANTS
 from scoring.core.scorers.ensemble_settings import PROFILES
 from scoring.models import ScorerVersion
@@ -29,10 +28,8 @@ def moment(text: str) -> datetime:
 
 def document(text: str) -> Mapping[str, Any]:
     """The invariants of a file, the starter pack's, or none."""
-    if text == "starter":
-        return guarding.starter()
-    if text == "none":
-        return {"language": LANGUAGE, "invariants": []}
+    if text in (guarding.STARTER, guarding.NONE):
+        return guarding.chosen(text) or {}
     try:
         return codec.decode(Path(text).read_bytes())
     except OSError as error:

@@ -11,7 +11,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('review', '0005_extra_rounds_and_capacity'),
+        ('review', '0006_learning'),
         ('scoring', '0004_model_version_triggers'),
     ]
 
