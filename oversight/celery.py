@@ -62,6 +62,11 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 55},
         },
+        "refit-posteriors": {
+            "task": "review.tasks.refit_posteriors",
+            "schedule": 600.0,
+            "options": {"expires": 500},
+        },
         "expire-cases": {
             "task": "review.tasks.expire_cases",
             "schedule": 300.0,

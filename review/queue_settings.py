@@ -3,15 +3,23 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from oversight.lib import codec
 from oversight.lib.errors import FieldError, InvalidInput
-from review.filters import check_filter
+from review.filters import MAX_TEXT, check_filter
 from review.models import ReviewQueue
 from review.models.queues import BudgetRule
 from review.naming import check_name
 from review.violations import is_finite_number
 
 # Draws that exist; a new one gets a new name, and the old one stays (docs/decisions).
-STRATEGIES = ("hybrid_v1",)
+STRATEGIES = ("hybrid_v1", "hybrid_fast_v1", "uniform_v1")
+# Floor and effective size that were measured together (benchmarks/review_efficiency.py): to find
+# violations, or to measure rates.
+PROFILES = {
+    "discover": {"floor": 0.1, "effective_size": 2.0},
+    "measure": {"floor": 0.3, "effective_size": 6.0},
+}
+MAX_SEGMENT_TERMS = 4
 MAX_BUDGET = 100_000
 MAX_TAU = 1_000
 
@@ -76,6 +84,15 @@ def _tau(name: str, value: Any) -> float | None:
     return float(value)
 
 
+def _segment_terms(name: str, value: Any) -> list[str]:
+    if not isinstance(value, list) or len(value) > MAX_SEGMENT_TERMS:
+        raise InvalidInput.at(name, f"a list of at most {MAX_SEGMENT_TERMS} fields", "list")
+    codec.check_storable(value, name)
+    if not all(isinstance(one, str) and 0 < len(one) <= MAX_TEXT for one in value):
+        raise InvalidInput.at(name, "`region`, or names of context fields", "text")
+    return list(dict.fromkeys(value))
+
+
 def _overlap(name: str, value: Any) -> float:
     number = _number(0, 9)(name, value)
     if number > 1 and number != int(number):
@@ -94,6 +111,8 @@ SETTINGS: dict[str, Callable[[str, Any], Any]] = {
     "filter": lambda name, value: check_filter(value, name),
     "strategy": _one_of(*STRATEGIES),
     "tau": _tau,
+    "effective_size": _number(1.2, 100),
+    "segment_terms": _segment_terms,
     "floor": _number(0.01, 1),
     "budget": _whole(1, MAX_BUDGET),
     "evaluation_budget": _whole(0, MAX_BUDGET),

@@ -19,6 +19,7 @@ from review.services import (
     extra_rounds,
     learning,
     learning_schedule,
+    posteriors,
     reconciliation,
     refitting,
     rounds,
@@ -26,8 +27,11 @@ from review.services import (
 )
 from scoring.services import windows
 
+# Ten million candidates take minutes; below the broker's visibility timeout of 1,800 s.
+_DRAWING = {"soft_time_limit": 1_500, "time_limit": 1_560}
 
-@shared_task(name="review.tasks.run_round")
+
+@shared_task(name="review.tasks.run_round", **_DRAWING)
 def run_round(job_id: str) -> str:
     def work(job: Job, progress: Progress) -> dict[str, Any]:
         queue = ReviewQueue.objects.select_related("project").get(
@@ -44,7 +48,7 @@ def run_round(job_id: str) -> str:
     return jobs.run(job_id, work)
 
 
-@shared_task(name="review.tasks.draw_due_rounds")
+@shared_task(name="review.tasks.draw_due_rounds", **_DRAWING)
 def draw_due_rounds() -> int:
     drawn = 0
     for project in Project.objects.all():
@@ -53,6 +57,16 @@ def draw_due_rounds() -> int:
             windows.close_window(actor)
         drawn += schedule.draw_missing(actor)
     return drawn
+
+
+@shared_task(name="review.tasks.refit_posteriors")
+def refit_posteriors() -> int:
+    queues = ReviewQueue.objects.select_related("project", "rubric").filter(is_paused=False)
+    return sum(
+        posteriors.refresh(system_actor(queue.project, "schedule"), queue=queue, anew=True)
+        is not None
+        for queue in queues
+    )
 
 
 @shared_task(name="review.tasks.expire_cases")

@@ -30,6 +30,14 @@ class QueueSettingsSerializer(serializers.Serializer[Any]):
     )
     strategy = serializers.ChoiceField(STRATEGIES, required=False)
     tau = serializers.JSONField(required=False, help_text='a number, or "auto"')
+    effective_size = serializers.FloatField(
+        required=False, help_text="where τ is auto: the draw's effective sample size in budgets"
+    )
+    segment_terms = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="`region` or context fields that the posterior has terms for",
+    )
     floor = serializers.FloatField(required=False)
     budget = serializers.IntegerField(required=False)
     evaluation_budget = serializers.IntegerField(required=False)

@@ -1,9 +1,15 @@
 from django.urls import path
 
-from review.api import backtests, cases, datasets, estimates, rounds
+from review.api import backtests, cases, datasets, estimates, posteriors, rounds
 
 urlpatterns = [
     path("queues/<slug:slug>/claim", cases.ClaimView.as_view(), name="claim"),
+    path("queues/<slug:slug>/posteriors", posteriors.PosteriorsView.as_view(), name="posteriors"),
+    path(
+        "queues/<slug:slug>/posteriors/<int:number>/use",
+        posteriors.PosteriorUseView.as_view(),
+        name="posterior_use",
+    ),
     path("cases/<uuid:case_id>", cases.CaseView.as_view(), name="case"),
     path("cases/<uuid:case_id>/heartbeat", cases.HeartbeatView.as_view(), name="heartbeat"),
     path("cases/<uuid:case_id>/release", cases.ReleaseView.as_view(), name="release"),

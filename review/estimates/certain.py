@@ -24,7 +24,7 @@ from review.estimates.populations import Cell
 from review.models import Case, CaseResolution, SamplingRound
 from review.models.queues import Stratum
 from review.services.populations import reviewable
-from review.services.rounds import stratum_rule
+from review.strata import stratum_rule
 from scoring.core.estimation.rounds import OUTSIDE, Window, census
 from scoring.models import InferenceRecord, IngestBatch
 

@@ -19,7 +19,7 @@ from review.models import PopulationCount, ReviewQueue, SamplingRound
 from review.models.populations import WITHHELD
 from review.models.queues import Stratum
 from review.services.populations import SCORE_STEPS, reviewable
-from review.services.rounds import stratum_rule
+from review.strata import stratum_rule
 from scoring.models import InferenceRecord, IngestBatch
 
 SCAN_LIMIT = 200_000  # records that a request may count anew

@@ -43,8 +43,20 @@ class QueueForm(forms.Form):
         label="Temperature τ",
         help_text="“auto”, or a number: how strongly information gain outweighs chance.",
     )
+    effective_size = forms.FloatField(
+        label="Effective size",
+        help_text="Where τ is “auto”: over how many records chance spreads for each one drawn. "
+        "2 finds most; 6 measures best.",
+    )
     floor = forms.FloatField(
-        help_text="Share of the budget that is drawn by chance alone, from 0.01 to 1."
+        help_text="Share of the budget that is drawn by chance alone, from 0.01 to 1. "
+        "0.1 to find violations, 0.3 to measure rates."
+    )
+    segment_terms = forms.CharField(
+        label="Segments that may differ",
+        required=False,
+        help_text="“region” or context fields, separated by commas: whether violations are more "
+        "frequent in one is learnt.",
     )
     overlap = forms.FloatField(
         help_text="Up to 1: share of cases with a second reviewer; from 1: reviewers for each."
@@ -77,6 +89,10 @@ class QueueForm(forms.Form):
         except ValueError:
             raise forms.ValidationError("“auto”, or a number.") from None
 
+    def clean_segment_terms(self) -> list[str]:
+        listed = self.cleaned_data["segment_terms"].split(",")
+        return [name for part in listed if (name := part.strip())]
+
     def settings(self) -> dict[str, Any]:
         """What the services take."""
         return {name: self.cleaned_data[name] for name in SETTINGS}
@@ -92,6 +108,7 @@ def as_fields(queue: ReviewQueue) -> dict[str, Any]:
     return {
         **{name: getattr(queue, name) for name in SETTINGS},
         "tau": "auto" if queue.tau is None else f"{queue.tau:g}",
+        "segment_terms": ", ".join(queue.segment_terms),
         "filter": codec.encode(queue.filter).decode() if queue.filter else "",
         "rubric": queue.rubric.slug if queue.rubric_id else None,
     }

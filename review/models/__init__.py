@@ -5,6 +5,7 @@ from review.models.datasets import DatasetVersion
 from review.models.learning import LearningRun, LearningSettings
 from review.models.policies import Clause, Policy, PolicyVersion
 from review.models.populations import PopulationCount
+from review.models.posteriors import FeatureSpace, PosteriorVersion
 from review.models.queues import ReviewQueue, RoundCut, SamplingRound
 from review.models.rubrics import Question, Rubric, RubricVersion
 from review.models.verdicts import CaseResolution, EvidenceReveal, Verdict, VerdictNote
@@ -16,11 +17,13 @@ __all__ = [
     "Clause",
     "DatasetVersion",
     "EvidenceReveal",
+    "FeatureSpace",
     "LearningRun",
     "LearningSettings",
     "Policy",
     "PolicyVersion",
     "PopulationCount",
+    "PosteriorVersion",
     "Question",
     "ReviewQueue",
     "RoundCut",

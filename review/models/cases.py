@@ -59,7 +59,11 @@ class Selection(models.Model):
     round = models.ForeignKey(SamplingRound, on_delete=models.PROTECT, related_name="selections")
     position = models.PositiveIntegerField()  # in serving order, from 0
     record_id = models.UUIDField()
-    gain = models.FloatField()
+    gain = models.FloatField()  # as the key was made from it: weighted, discounted, boosted
+    bald = models.FloatField(default=0)  # what the verdict tells of the model, nats
+    surprisal = models.FloatField(default=0)  # what it tells of the world, bits
+    multiplicity = models.FloatField(default=1)  # candidates that this one practically equals
+    boost = models.FloatField(default=1)  # factor of the segments that drift
     key = models.FloatField(null=True)  # None: a floor hit, whose key is +∞
     exponential = models.FloatField()
     softmax_probability = models.FloatField()

@@ -29,6 +29,12 @@ class ReviewQueue(models.Model):
     filter = models.JSONField(default=dict, blank=True)
     strategy = models.CharField(max_length=40, default="hybrid_v1")
     tau = models.FloatField(null=True, blank=True)  # None: set by effective sample size
+    # That size in budgets: over how many records the softmax spreads for each one drawn.
+    effective_size = models.FloatField(
+        default=2, validators=[MinValueValidator(1.2), MaxValueValidator(100)]
+    )
+    # `region` and context fields whose frequent values are features of the posterior.
+    segment_terms = models.JSONField(default=list, blank=True)
     floor = models.FloatField(
         default=0.2, validators=[MinValueValidator(0.01), MaxValueValidator(1)]
     )
@@ -80,6 +86,7 @@ class SamplingRound(models.Model):
     filter = models.JSONField(default=dict)
     strategy = models.CharField(max_length=40)
     tau = models.FloatField()
+    effective_size = models.FloatField(null=True)  # in budgets; None where τ was pinned
     floor = models.FloatField()
     seed = models.BinaryField()
     budget = models.PositiveIntegerField()
@@ -87,8 +94,10 @@ class SamplingRound(models.Model):
     scorer_version = models.ForeignKey(
         ScorerVersion, null=True, on_delete=models.PROTECT, related_name="+"
     )
-    posterior_version = models.PositiveIntegerField(null=True)
-    base_rate = models.FloatField()  # the prior's: what the cold-start gain was computed with
+    posterior_version = models.PositiveIntegerField(null=True)  # its number; None: cold start
+    base_rate = models.FloatField()  # what the gains were computed with
+    # Segments that had drifted: [{name, value, model_version, severity, factor}].
+    shifts = models.JSONField(default=list)
     n_candidates = models.PositiveBigIntegerField()
     candidates_hash = models.CharField(max_length=64)
     n_selected = models.PositiveIntegerField()

@@ -78,12 +78,18 @@ def as_answer(made: SamplingRound) -> dict[str, Any]:
         "candidates_hash": made.candidates_hash,
         "selected": made.n_selected,
         "posterior_version": made.posterior_version,
+        "effective_size": made.effective_size,
+        "shifts": made.shifts,
         "scorer_version": made.scorer_version.number if made.scorer_version else None,
         "selections": [
             {
                 "record": str(selection.record_id),
                 "position": selection.position,
                 "gain": selection.gain,
+                "bald": selection.bald,
+                "surprisal": selection.surprisal,
+                "multiplicity": selection.multiplicity,
+                "boost": selection.boost,
                 "probability": selection.softmax_probability,
                 "inclusion_probability": selection.inclusion_probability,
                 "key": selection.key,

@@ -3,32 +3,32 @@
 A window is drawn again by review/services/extra_rounds.py alone.
 """
 
-import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import isfinite, isnan
 from typing import Any
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from oversight.audit import services as audit
 from oversight.jobs import services as jobs
 from oversight.jobs.models import Job
 from oversight.lib import errors
+from oversight.lib.transactions import advisory_lock, try_advisory_lock
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from review import filters
 from review.models import ReviewQueue, SamplingRound, Selection
 from review.models.queues import Stratum
-from review.services import capacity, cases, draws, populations
+from review.services import bases, capacity, cases, draws, populations
+from review.strata import candidate_rule, stratum_rule
 from scoring.core.sampling import Draw
-from scoring.models import Action, Window
+from scoring.models import InferenceRecord, Window
 from scoring.selectors import candidates
-from scoring.services import scorers, windows
-
-logger = logging.getLogger(__name__)
+from scoring.services import windows
 
 SEED_BYTES = 16
 MAX_BUDGET = 100_000
@@ -51,21 +51,6 @@ class Asked:
     number: int = 1
     filter: Mapping[str, Any] | None = None
     without: Q | None = None
-
-
-def stratum_rule(stratum: str) -> Q:
-    """Which records make up a stratum: the three share out every record, each to one."""
-    intervened = Q(action=Action.INTERVENE)
-    return {
-        Stratum.STREAM: ~intervened & Q(held_out=False),
-        Stratum.EVALUATION: ~intervened & Q(held_out=True),
-        Stratum.INTERVENED: intervened,
-    }[Stratum(stratum)]
-
-
-def candidate_rule(queue: ReviewQueue, stratum: str) -> Q:
-    """Which records a queue's draw over a stratum may choose."""
-    return filters.to_q(queue.project, queue.filter) & stratum_rule(stratum)
 
 
 def ask_for_round(actor: Actor, *, queue: ReviewQueue, budget: int | None = None) -> Job:
@@ -92,7 +77,7 @@ def run(actor: Actor, *, queue: ReviewQueue, budget: int | None = None) -> list[
     windows.close_window(actor)
     drawn: list[SamplingRound] = []
     for window in undrawn_windows(queue):
-        drawn += draw_window(actor, queue=queue, window=window, budget=budget)
+        drawn += draw_window(actor, queue=queue, window=window, budget=budget, wait=True)
     return drawn
 
 
@@ -105,59 +90,84 @@ def undrawn_windows(queue: ReviewQueue) -> list[Window]:
 
 
 def draw_window(
-    actor: Actor, *, queue: ReviewQueue, window: Window, budget: int | None = None
+    actor: Actor,
+    *,
+    queue: ReviewQueue,
+    window: Window,
+    budget: int | None = None,
+    wait: bool = False,
+    shifts: Iterable[bases.Shift] = (),
 ) -> list[SamplingRound]:
     """Draw the strata of one window; all or none, once.
 
+    Args:
+        wait: for somebody else who draws a window of this queue just now.
+        shifts: segments that drift; their records get a larger share of the draw.
+
     Returns:
-        The rounds. Those of the first draw where somebody else was faster.
+        The rounds. Those of the first draw where somebody else was faster, and none yet where
+        they are still at it.
     """
     plan = capacity.plan(queue, asked=budget)
-    try:
-        with transaction.atomic():
-            rounds = [
-                made
-                for stratum, size in plan.budgets.items()
-                if (
-                    made := draw_stratum(
-                        actor, queue, window, Asked(stratum, size, reason=plan.reason)
-                    )
-                )
-                is not None
-            ]
+    basis = bases.for_draw(actor, queue=queue, shifts=shifts)
+    with transaction.atomic():
+        if _has_turn(queue, wait) and not _rounds_of(queue, window):
+            for stratum, size in plan.budgets.items():
+                asked = Asked(stratum, size, reason=plan.reason)
+                draw_stratum(actor, queue, window, asked, basis)
             populations.count(queue, window, {one: candidate_rule(queue, one) for one in Stratum})
-    except IntegrityError:
-        logger.info("round was drawn already", extra={"queue": queue.slug})
-    else:
-        return rounds
+        return _rounds_of(queue, window)
+
+
+def _has_turn(queue: ReviewQueue, wait: bool) -> bool:
+    """One draw of a queue at a time: ten million candidates are not to be read twice."""
+    if wait:
+        advisory_lock("review.round", queue.pk)
+        return True
+    return try_advisory_lock("review.round", queue.pk)
+
+
+def _rounds_of(queue: ReviewQueue, window: Window) -> list[SamplingRound]:
     return list(SamplingRound.objects.filter(queue=queue, window=window).order_by("pk"))
 
 
 def draw_stratum(
-    actor: Actor, queue: ReviewQueue, window: Window, asked: Asked
+    actor: Actor,
+    queue: ReviewQueue,
+    window: Window,
+    asked: Asked,
+    basis: bases.Basis | None = None,
 ) -> SamplingRound | None:
-    """One draw over one stratum; None where there is nothing to draw and no need to say so."""
+    """One draw over one stratum; None where there is nothing to draw and no need to say so.
+
+    Args:
+        basis: what the gains rest on; the newest where None.
+    """
     stratum, admitted = asked.stratum, queue.filter if asked.filter is None else asked.filter
     rule = filters.to_q(queue.project, admitted) & stratum_rule(stratum)
     if asked.without is not None:
         rule &= ~asked.without
-    found = candidates.of_window(window, rule)
     stands_for_window = stratum is Stratum.STREAM and asked.number == 1  # even when it is empty
-    if not stands_for_window and not (len(found) and asked.budget):
+    if not stands_for_window and not (asked.budget and _has_candidates(window, rule)):
         return None
-    seed = secrets.token_bytes(SEED_BYTES)
-    drawn = draws.draw(
-        found,
-        seed=seed,
+    if basis is None:
+        basis = bases.for_draw(actor, queue=queue)
+    design = draws.Design(
+        seed=secrets.token_bytes(SEED_BYTES),
         stratum=stratum,
         budget=asked.budget,
         tau=queue.tau,
+        effective_size=queue.effective_size,
         floor=queue.floor,
         strategy=queue.strategy,
-        base_rate=draws.DEFAULT_BASE_RATE,
+        base_rate=basis.base_rate,
+        scorer_version=basis.scorer_version.pk,
+        project=queue.project_id,
+        shifts=basis.shifts,
     )
-    made = _store(actor, queue, window, asked, admitted, found, drawn, seed)
-    selections = _store_selections(made, found, drawn)
+    drawn = draws.draw(draws.source(window, rule, basis.belief, design), basis.belief, design)
+    made = _store(queue, window, asked, admitted, design, drawn, basis)
+    selections = _store_selections(made, drawn)
     opened = cases.open_sampled(queue, made=made, selections=selections)
     audit.record(
         actor,
@@ -174,8 +184,13 @@ def draw_stratum(
         candidates_hash=made.candidates_hash,
         n_selected=made.n_selected,
         n_cases=opened,
+        posterior=made.posterior_version,
     )
     return made
+
+
+def _has_candidates(window: Window, rule: Q) -> bool:
+    return InferenceRecord.objects.filter(candidates.condition(window, rule)).exists()
 
 
 def threshold_kind(draw: Draw) -> str:
@@ -186,33 +201,35 @@ def threshold_kind(draw: Draw) -> str:
 
 
 def _store(
-    actor: Actor,
     queue: ReviewQueue,
     window: Window,
     asked: Asked,
     admitted: Mapping[str, Any],
-    found: candidates.Candidates,
+    design: draws.Design,
     drawn: draws.Drawn,
-    seed: bytes,
+    basis: bases.Basis,
 ) -> SamplingRound:
     draw = drawn.draw
     return SamplingRound.objects.create(
         project=queue.project,
         queue=queue,
         window=window,
-        stratum=asked.stratum,
+        stratum=design.stratum,
         number=asked.number,
         filter=admitted,
-        strategy=queue.strategy,
+        strategy=design.strategy,
         tau=draw.tau,
+        effective_size=design.effective_size if design.tau is None else None,
         floor=draw.floor,
-        seed=seed,
+        seed=design.seed,
         budget=draw.budget,
         budget_reason=dict(asked.reason),
-        scorer_version=scorers.current_version(actor.project),
-        base_rate=draws.DEFAULT_BASE_RATE,
-        n_candidates=len(found),
-        candidates_hash=found.digest(),
+        scorer_version=basis.scorer_version,
+        posterior_version=basis.number,
+        base_rate=design.base_rate,
+        shifts=list(design.shifts),
+        n_candidates=draw.n_candidates,
+        candidates_hash=drawn.digest,
         n_selected=len(draw.selected),
         threshold=draw.threshold if isfinite(draw.threshold) else None,
         threshold_kind=threshold_kind(draw),
@@ -224,22 +241,25 @@ def _store(
     )
 
 
-def _store_selections(
-    made: SamplingRound, found: candidates.Candidates, drawn: draws.Drawn
-) -> list[Selection]:
+def _store_selections(made: SamplingRound, drawn: draws.Drawn) -> list[Selection]:
     draw = drawn.draw
     return Selection.objects.bulk_create(
         [
             Selection(
                 round=made,
                 position=position,
-                record_id=found.ids[index],
-                gain=float(drawn.gains[index]),
+                record_id=UUID(bytes=record),
+                gain=float(drawn.gains[position]),
+                bald=float(drawn.terms.bald[position]),
+                surprisal=float(drawn.terms.surprisal[position]),
+                multiplicity=float(drawn.multiplicity[position]),
+                boost=float(drawn.boost[position]),
                 key=float(draw.keys[position]) if isfinite(draw.keys[position]) else None,
                 exponential=float(draw.exponentials[position]),
                 softmax_probability=float(draw.softmax_probabilities[position]),
                 inclusion_probability=float(draw.inclusion_probabilities[position]),
             )
-            for position, index in enumerate(draw.selected)
-        ]
+            for position, record in enumerate(drawn.ids)
+        ],
+        batch_size=5_000,
     )

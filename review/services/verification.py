@@ -8,6 +8,7 @@ derived from what is stored of it. Anything else is a difference, and is said lo
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import numpy as np
 from django.db.models import Q
@@ -15,8 +16,10 @@ from django.db.models import Q
 from review import filters
 from review.models import SamplingRound, Selection
 from review.selectors import finished_rounds
-from review.services import draws, rounds
+from review.services import bases, draws, rounds
+from review.strata import stratum_rule
 from scoring.core import randomness, sampling
+from scoring.models import InferenceRecord
 from scoring.selectors import candidates
 
 FULL, SELECTIONS_ONLY, DIFFERENT = "full", "selections only", "different"
@@ -34,20 +37,19 @@ class Verification:
 
 def verify_round(made: SamplingRound) -> Verification:
     """Derive a round again and compare it bit by bit."""
-    rule = filters.to_q(made.project, made.filter) & rounds.stratum_rule(made.stratum)
+    stored = list(made.selections.order_by("position"))
+    if len(stored) != made.n_selected:
+        told = f"{len(stored)} selections are stored, {made.n_selected} were drawn"
+        return Verification(DIFFERENT, differences=(told,))
+    rule = filters.to_q(made.project, made.filter) & stratum_rule(made.stratum)
     if made.number > 1:
         rule &= ~Q(id__in=finished_rounds.taken_before(made).values("record_id"))
-    found = candidates.of_window(made.window, rule)
-    stored = list(made.selections.order_by("position"))
-    missing = made.n_candidates - len(found)
-    if len(stored) != made.n_selected:
-        differences = [f"{len(stored)} selections are stored, {made.n_selected} were drawn"]
-    elif missing < 0:
+    condition = candidates.condition(made.window, rule)
+    missing = made.n_candidates - InferenceRecord.objects.filter(condition).count()
+    if missing < 0:
         differences = [f"{-missing} candidates more than when the round was drawn"]
-    elif missing == 0 and found.digest() != made.candidates_hash:
-        differences = ["the candidate list has another hash"]
     elif missing == 0:
-        differences = list(_compare_full(made, stored, found))
+        differences = list(_compare_full(made, stored, rule))
         if not differences:
             return Verification(FULL)
     else:
@@ -57,23 +59,31 @@ def verify_round(made: SamplingRound) -> Verification:
     return Verification(DIFFERENT, max(missing, 0), tuple(differences[:_SHOWN]))
 
 
-def _compare_full(
-    made: SamplingRound, stored: list[Selection], found: candidates.Candidates
-) -> Iterator[str]:
-    drawn = draws.draw(
-        found,
+def _compare_full(made: SamplingRound, stored: list[Selection], rule: Q) -> Iterator[str]:
+    basis = bases.of_round(made)
+    design = draws.Design(
         seed=bytes(made.seed),
         stratum=made.stratum,
         budget=made.budget,
-        tau=made.tau,
+        tau=made.tau if made.effective_size is None else None,
+        effective_size=made.effective_size or 0.0,
         floor=made.floor,
         strategy=made.strategy,
         base_rate=made.base_rate,
+        scorer_version=basis.scorer_version.pk,
+        project=made.project_id,
+        shifts=basis.shifts,
     )
+    chunks = draws.source(made.window, rule, basis.belief, design)
+    drawn = draws.draw(chunks, basis.belief, design)
     draw = drawn.draw
+    if drawn.digest != made.candidates_hash:
+        yield "the candidate list has another hash"
+        return
     if rounds.threshold_kind(draw) != made.threshold_kind:
         yield f"the threshold is {rounds.threshold_kind(draw)}, stored as {made.threshold_kind}"
     pairs = [
+        ("temperature", draw.tau, made.tau),
         ("threshold", draw.threshold, made.threshold),
         ("exponential of the threshold", draw.threshold_exponential, made.threshold_exponential),
         ("log normaliser", draw.log_normalizer, made.log_normalizer),
@@ -87,26 +97,32 @@ def _compare_full(
     if len(draw.selected) != len(stored):
         yield f"{len(draw.selected)} selected, {len(stored)} stored"
         return
-    for position, (index, kept) in enumerate(zip(draw.selected, stored, strict=True)):
-        if found.ids[index] != kept.record_id:
-            yield f"position {position}: {found.ids[index]}, stored {kept.record_id}"
-            continue
-        values = [
-            ("gain", drawn.gains[index], kept.gain),
-            ("key", draw.keys[position], kept.key),
-            ("exponential", draw.exponentials[position], kept.exponential),
-            ("softmax probability", draw.softmax_probabilities[position], kept.softmax_probability),
-            (
-                "inclusion probability",
-                draw.inclusion_probabilities[position],
-                kept.inclusion_probability,
-            ),
-        ]
-        yield from (
-            f"position {position}: {name} {again!r}, stored {held!r}"
-            for name, again, held in values
-            if not _same(float(again), held)
-        )
+    for position, kept in enumerate(stored):
+        yield from _compare_selection(drawn, position, kept)
+
+
+def _compare_selection(drawn: draws.Drawn, position: int, kept: Selection) -> Iterator[str]:
+    record = UUID(bytes=drawn.ids[position])
+    if record != kept.record_id:
+        yield f"position {position}: {record}, stored {kept.record_id}"
+        return
+    draw = drawn.draw
+    values = [
+        ("gain", drawn.gains, kept.gain),
+        ("information about the model", drawn.terms.bald, kept.bald),
+        ("surprisal", drawn.terms.surprisal, kept.surprisal),
+        ("multiplicity", drawn.multiplicity, kept.multiplicity),
+        ("boost", drawn.boost, kept.boost),
+        ("key", draw.keys, kept.key),
+        ("exponential", draw.exponentials, kept.exponential),
+        ("softmax probability", draw.softmax_probabilities, kept.softmax_probability),
+        ("inclusion probability", draw.inclusion_probabilities, kept.inclusion_probability),
+    ]
+    yield from (
+        f"position {position}: {name} {again[position]!r}, stored {held!r}"
+        for name, again, held in values
+        if not _same(float(again[position]), held)
+    )
 
 
 def _compare_selections(made: SamplingRound, stored: list[Selection]) -> Iterator[str]:

@@ -16,6 +16,82 @@ _BULK_BINS = 1 << 16
 _GREEDY_GAP = 40.0  # exp(-40): lower gains get no visible share
 
 
+class GainHistogram:
+    """The histogram that τ is solved from, of gains that come in chunks: `look` at all of them,
+    then `add` all of them again.
+
+    Up to 2¹⁸ finite gains it holds each distinct one; beyond, the bulk below the top 2¹⁷ only to
+    a bin, as `tau_for_effective_sample_size` itself does. O(1) memory.
+    """
+
+    def __init__(self) -> None:
+        self._top = np.empty(0)
+        self._n_looked = 0
+        self._low = math.inf
+        self._cut = math.nan
+        self._width = 1.0
+        self._bins = np.zeros(_BULK_BINS + 1)
+        self._parts: list[tuple[FloatArray, FloatArray]] = []
+        self._n_held = 0
+
+    def look(self, gains: FloatArray) -> None:
+        """See the next gains, to settle where the bins lie."""
+        values = quantise(gains[np.isfinite(gains)])
+        if values.size == 0:
+            return
+        self._n_looked += values.size
+        self._low = min(self._low, float(values.min()))
+        self._top = np.concatenate([self._top, values])
+        if self._top.size > 2 * _EXACT_TOP:
+            split = self._top.size - _EXACT_TOP
+            self._top = np.partition(self._top, split)[split:]
+
+    def add(self, gains: FloatArray, counts: FloatArray | None = None) -> None:
+        """Count the next gains; ``counts`` (n,) > 0 as in `tau_for_effective_sample_size`."""
+        if math.isnan(self._cut):
+            self._settle()
+        finite = np.isfinite(gains)
+        values = quantise(gains[finite])
+        repeats = np.ones_like(values) if counts is None else np.asarray(counts[finite], float)
+        bulk = values < self._cut
+        if bulk.any():
+            places = ((values[bulk] - self._low) / self._width).astype(np.intp)
+            self._bins += np.bincount(places, weights=repeats[bulk], minlength=_BULK_BINS + 1)
+        if not bulk.all():
+            self._parts.append(_distinct(values[~bulk], repeats[~bulk]))
+            self._n_held += self._parts[-1][0].size
+            if self._n_held > 4 * _EXACT_TOP:
+                self._merge()
+
+    def tau(self, target: float) -> float:
+        """The τ that `tau_for_effective_sample_size` finds for what was added."""
+        self._merge()
+        used = np.flatnonzero(self._bins)
+        values: FloatArray = self._low + (used.astype(np.float64) + 0.5) * self._width
+        counts: FloatArray = self._bins[used]
+        for top, repeats in self._parts:
+            values, counts = np.append(values, top), np.append(counts, repeats)
+        return tau_for_effective_sample_size(values, target, counts=counts)
+
+    def _settle(self) -> None:
+        self._cut, self._width = -math.inf, 1.0
+        if self._n_looked > 2 * _EXACT_TOP:
+            split = self._top.size - _EXACT_TOP
+            self._cut = float(np.partition(self._top, split)[split])
+            self._width = (self._cut - self._low) / _BULK_BINS or 1.0
+        self._top = np.empty(0)
+
+    def _merge(self) -> None:
+        if math.isnan(self._cut):
+            self._settle()
+        if len(self._parts) > 1:
+            values, counts = (
+                np.concatenate([part[side] for part in self._parts]) for side in (0, 1)
+            )
+            self._parts = [_distinct(values, counts)]
+        self._n_held = sum(part[0].size for part in self._parts)
+
+
 def effective_sample_size(
     gains: FloatArray, tau: float, *, counts: FloatArray | None = None
 ) -> float:
