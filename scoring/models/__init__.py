@@ -1,12 +1,16 @@
 """What the scoring floor stores: models seen, scorers, records with their payloads, batches."""
 
 from scoring.models.batches import IngestBatch, Window
+from scoring.models.drift import BaselineCheckpoint, DriftReference, DriftReport, WindowShare
 from scoring.models.model_versions import ModelVersion
 from scoring.models.records import Action, InferenceRecord, RecordPayload
 from scoring.models.scorers import Scorer, ScorerVersion
 
 __all__ = [
     "Action",
+    "BaselineCheckpoint",
+    "DriftReference",
+    "DriftReport",
     "InferenceRecord",
     "IngestBatch",
     "ModelVersion",
@@ -14,4 +18,5 @@ __all__ = [
     "Scorer",
     "ScorerVersion",
     "Window",
+    "WindowShare",
 ]

@@ -1,0 +1,162 @@
+"""Reads of drift: the reports of a project, and which of its segments are moving now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+
+from oversight.lib import errors
+from oversight.lib.clock import now, rfc3339
+from oversight.tenancy import access
+from oversight.tenancy.actors import Actor
+from oversight.tenancy.models import Project
+from scoring.models import DriftReport
+
+CALM_AFTER = 2  # reports in a row that looked into a segment and raised no alarm there
+FORGOTTEN_AFTER = timedelta(days=14)  # without any report: nothing is known any more
+_MOST_REPORTS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """A segment that has moved and has not calmed down again.
+
+    Attributes:
+        name, value: the segment: `region` or a context field; both empty for all records of the
+            model version.
+        model_version: id of the model version, whose records alone have moved.
+        severity: in [0, 1], the largest effect of its alarms: 0 hardly, 1 entirely another.
+        since: when it began, by estimate.
+        report: id of the newest report that says so.
+    """
+
+    name: str
+    value: str
+    model_version: int | None
+    severity: float
+    since: datetime
+    report: int
+
+
+def active_shifts(project: Project, at: datetime | None = None) -> list[Shift]:
+    """The segments that moved and have not calmed down by a moment, the gravest first.
+
+    A segment is calm once `CALM_AFTER` reports in a row looked into it without an alarm; reports
+    older than `FORGOTTEN_AFTER` say nothing.
+
+    Args:
+        project: whose records.
+        at: aware; the present where None.
+    """
+    at = at or now()
+    rows = DriftReport.objects.filter(
+        project=project, created_at__lte=at, created_at__gt=at - FORGOTTEN_AFTER
+    ).order_by("-pk")
+    by_stream: dict[tuple[int, str, str], list[DriftReport]] = {}
+    wanted = rows.only(
+        "model_version", "kind", "queue", "alarms", "tests", "compared_first_at", "created_at"
+    )
+    for report in wanted[:_MOST_REPORTS]:
+        key = (report.model_version_id, report.kind, report.queue)
+        by_stream.setdefault(key, []).append(report)
+    worst: dict[tuple[int, str, str], Shift] = {}
+    for (model_version, _, _), reports in by_stream.items():
+        for shift in _shifts(model_version, reports):
+            known = worst.get((model_version, shift.name, shift.value))
+            if known is None or shift.severity > known.severity:
+                worst[model_version, shift.name, shift.value] = shift
+    return sorted(worst.values(), key=lambda shift: (-shift.severity, shift.name, shift.value))
+
+
+def _shifts(model_version: int, reports: Sequence[DriftReport]) -> list[Shift]:
+    """Those of one model version's reports of one kind, newest first."""
+    found: dict[tuple[str, str], Shift] = {}
+    looked: dict[tuple[str, str], int] = {}
+    for report in reports:
+        for segment, alarms in _by_segment(report).items():
+            if segment in found or looked.get(segment, 0) >= CALM_AFTER:
+                continue
+            starts = [alarm["since"]["at"] for alarm in alarms if alarm["since"]]
+            found[segment] = Shift(
+                name=segment[0],
+                value=segment[1],
+                model_version=model_version,
+                severity=max(float(alarm["severity"]) for alarm in alarms),
+                since=datetime.fromtimestamp(min(starts), UTC)
+                if starts
+                else report.compared_first_at,
+                report=report.pk,
+            )
+        for segment in {moved_segment(test) for test in report.tests}:
+            looked[segment] = looked.get(segment, 0) + 1
+    return list(found.values())
+
+
+def _by_segment(report: DriftReport) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for alarm in report.alarms:
+        found.setdefault(moved_segment(alarm), []).append(alarm)
+    return found
+
+
+def moved_segment(entry: dict[str, Any]) -> tuple[str, str]:
+    """The segment that a stored test or alarm speaks of; ("", "") for all records."""
+    segment = entry["segment"]
+    return (segment["name"], segment["value"]) if segment else ("", "")
+
+
+def reports(actor: Actor, *, with_alarms: bool = False) -> QuerySet[DriftReport]:
+    """The project's drift reports, newest first; only those with alarms where asked."""
+    access.require(actor, "figures:read")
+    found = DriftReport.objects.filter(project=actor.project)
+    if with_alarms:
+        found = found.filter(n_alarms__gt=0)
+    return found.select_related("model_version", "window", "scorer_version__scorer").order_by("-pk")
+
+
+def get_report(actor: Actor, report_id: int) -> DriftReport:
+    """A drift report of the actor's project.
+
+    Raises:
+        NotFound: none with this id in the project.
+    """
+    report = reports(actor).select_related("reference").filter(pk=report_id).first()
+    if report is None:
+        raise errors.NotFound("there is no such drift report")
+    return report
+
+
+def as_answer(report: DriftReport) -> dict[str, Any]:
+    """The report as the API tells it, alarms without their charts."""
+    return {
+        "id": report.pk,
+        "kind": report.kind,
+        "queue": report.queue or None,
+        "model": report.model_version.name,
+        "version": report.model_version.version,
+        "scorer": report.scorer_version.scorer.slug,
+        "scorer_version": report.scorer_version.number,
+        "windows": {"first": report.first_window, "last": report.window.number},
+        "reference": {
+            "first": rfc3339(report.reference_first_at),
+            "last": rfc3339(report.reference_last_at),
+            "n": report.n_reference,
+        },
+        "compared": {
+            "first": rfc3339(report.compared_first_at),
+            "last": rfc3339(report.compared_last_at),
+            "n": report.n_compared,
+            "n_records": report.n_records,
+        },
+        "season": report.season,
+        "matched": report.matched,
+        "level": report.level,
+        "n_tests": report.n_tests,
+        "alarms": [
+            {name: value for name, value in alarm.items() if name != "chart"}
+            for alarm in report.alarms
+        ],
+        "created_at": rfc3339(report.created_at),
+    }
