@@ -44,6 +44,7 @@ class DriftReference(models.Model):
     class Source(models.TextChoices):
         BASELINE = "baseline", "the baseline of the scorer version"
         OLDEST = "oldest", "its oldest records"
+        SCORED = "scored", "the first records under the scorer version"
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="+")
     scorer_version = models.ForeignKey(ScorerVersion, on_delete=models.CASCADE, related_name="+")

@@ -12,6 +12,7 @@ from oversight.lib.clock import now, rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project
+from scoring.core.drift.contract import MIX
 from scoring.models import DriftReport
 
 CALM_AFTER = 2  # reports in a row that looked into a segment and raised no alarm there
@@ -73,10 +74,10 @@ def active_shifts(project: Project, at: datetime | None = None) -> list[Shift]:
 def _shifts(model_version: int, reports: Sequence[DriftReport]) -> list[Shift]:
     """Those of one model version's reports of one kind, newest first."""
     found: dict[tuple[str, str], Shift] = {}
-    looked: dict[tuple[str, str], int] = {}
-    for report in reports:
+    for place, report in enumerate(reports):
         for segment, alarms in _by_segment(report).items():
-            if segment in found or looked.get(segment, 0) >= CALM_AFTER:
+            looked = sum(_looks_into(later, segment) for later in reports[:place])
+            if segment in found or looked >= CALM_AFTER:
                 continue
             starts = [alarm["since"]["at"] for alarm in alarms if alarm["since"]]
             found[segment] = Shift(
@@ -89,9 +90,14 @@ def _shifts(model_version: int, reports: Sequence[DriftReport]) -> list[Shift]:
                 else report.compared_first_at,
                 report=report.pk,
             )
-        for segment in {moved_segment(test) for test in report.tests}:
-            looked[segment] = looked.get(segment, 0) + 1
     return list(found.values())
+
+
+def _looks_into(report: DriftReport, segment: tuple[str, str]) -> bool:
+    return any(
+        moved_segment(test) == segment or (test["kind"] == MIX and test["name"] == segment[0])
+        for test in report.tests
+    )
 
 
 def _by_segment(report: DriftReport) -> dict[tuple[str, str], list[dict[str, Any]]]:
@@ -113,7 +119,11 @@ def reports(actor: Actor, *, with_alarms: bool = False) -> QuerySet[DriftReport]
     found = DriftReport.objects.filter(project=actor.project)
     if with_alarms:
         found = found.filter(n_alarms__gt=0)
-    return found.select_related("model_version", "window", "scorer_version__scorer").order_by("-pk")
+    return (
+        found.select_related("model_version", "window", "scorer_version__scorer")
+        .defer("scorer_version__state")
+        .order_by("-pk")
+    )
 
 
 def get_report(actor: Actor, report_id: int) -> DriftReport:
