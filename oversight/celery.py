@@ -62,6 +62,11 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 55},
         },
+        "report-drift": {
+            "task": "review.tasks.report_drift",
+            "schedule": 60.0,
+            "options": {"expires": 55},
+        },
         "reconcile": {
             "task": "review.tasks.reconcile",
             "schedule": 60.0,

@@ -12,7 +12,7 @@ from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import Project
 from review.models import ReviewQueue
 from review.selectors import rounds as selectors
-from review.services import datasets, reconciliation, rounds, schedule
+from review.services import datasets, drift, reconciliation, rounds, schedule
 from scoring.services import windows
 
 
@@ -41,6 +41,13 @@ def draw_due_rounds() -> int:
             windows.close_window(actor)
         drawn += schedule.draw_missing(actor)
     return drawn
+
+
+@shared_task(name="review.tasks.report_drift")
+def report_drift() -> int:
+    return sum(
+        len(drift.run(system_actor(project, "schedule"))) for project in Project.objects.all()
+    )
 
 
 @shared_task(name="review.tasks.reconcile")

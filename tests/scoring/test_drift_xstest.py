@@ -1,6 +1,7 @@
 """Real answers of five models behind one endpoint: each swap is found, and nothing else."""
 
-import numpy as np
+from datetime import datetime
+
 import pytest
 
 from oversight.tenancy.actors import system_actor
@@ -37,8 +38,8 @@ def test_each_swap_of_the_model_is_found_in_the_window_that_begins_with_it(proje
 
 def release_a_scorer_of(project, records):
     actor = system_actor(project)
-    since, until = records[0]["occurred_at"], records[-1]["occurred_at"]
+    since, until = (datetime.fromisoformat(r["occurred_at"]) for r in (records[0], records[-1]))
     version = fitting.fit(
-        actor, since=since, until=until, kind="percentile_v1", config={"minimum_records": 200}
+        actor, since=since, until=until, kind="percentile", config={"minimum_records": 200}
     )
     scorers.release(actor, version=version)

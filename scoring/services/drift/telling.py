@@ -22,6 +22,7 @@ from scoring.core.drift.contract import (
     SCORE,
     SIGNAL,
     UP,
+    VERDICT_RATE,
     DriftAlarm,
     DriftTest,
     Floats,
@@ -30,6 +31,17 @@ from scoring.core.drift.contract import (
 )
 from scoring.core.drift.seasons import stratum
 from scoring.services.drift.comparing import Comparison, Family
+
+TEST_FIELDS = (
+    "kind",
+    "name",
+    "segment",
+    "statistic",
+    "p",
+    "p_adjusted",
+    "n_reference",
+    "n_compared",
+)
 
 
 def alarms(
@@ -93,7 +105,7 @@ def _alarm(
         "direction": effect.direction,
         "effect": {"size": effect.size, "unit": effect.unit},
         "severity": _severity(alarm),
-        "since": known.get(key(told)) or (alarm.since and asdict(alarm.since)),
+        "since": known.get(key(told)) or _since(alarm, family),
         "before": effect.before,
         "after": effect.after,
         "change": None,
@@ -108,6 +120,14 @@ def _alarm(
         told |= _number(alarm, family)
     told["sentence"] = sentence(told, model, n_tests)
     return told
+
+
+def _since(alarm: DriftAlarm, family: Family) -> dict[str, float] | None:
+    """When it began: never before the first record compared, since earlier ones raised no alarm."""
+    if alarm.since is None:
+        return None
+    at = max(alarm.since.at, float(family.window.times.min()))
+    return {"at": at, "low": alarm.since.low, "high": max(alarm.since.high, at)}
 
 
 def _severity(alarm: DriftAlarm) -> float:
@@ -222,6 +242,13 @@ def _moved(told: Mapping[str, Any], model: str) -> str:
             f"signal {name} of {where} is missing in {_percent(told['after'])} of records,"
             f" before in {_percent(told['before'])},"
         )
+    if kind == VERDICT_RATE:
+        limits = _limits(told, 100.0)
+        points = _digits(100 * abs(told["change"]))
+        return (
+            f"share of violations of {where} in queue {name} {_verb(told['change'])} by"
+            f" {points} percentage points (95 % {limits})"
+        )
     if kind == FINGERPRINT and name != CENTRE_DISTANCE:
         size = _digits(told["effect"]["size"])
         return f"fingerprints of {where} moved by {size} of their usual spread"
@@ -232,19 +259,19 @@ def _moved(told: Mapping[str, Any], model: str) -> str:
         DISTANCE: f"distance of the {_plural(name)} of {where} from the moving baseline",
     }[kind]
     if told["direction"] in (UP, DOWN) and (told["change"] > 0) == (told["direction"] == UP):
-        limits = (
-            f"{_change(told['change'], told['low'])} to {_change(told['change'], told['high'])}"
-        )
-        return f"{what} {_verb(told['change'])} by {_digits(abs(told['change']))} (95 % {limits})"
+        by = _digits(abs(told["change"]))
+        return f"{what} {_verb(told['change'])} by {by} (95 % {_limits(told)})"
     if told["direction"] in (UP, DOWN):
         size = _digits(told["effect"]["size"])
         return f"{what} went {told['direction']} for most records (Cliff's delta {size})"
     return f"{what} became {told['direction']} in spread"
 
 
-def _change(change: float, limit: float) -> str:
-    """A limit of the interval in the direction of the change."""
-    return _digits(limit if change > 0 else -limit)
+def _limits(told: Mapping[str, Any], unit: float = 1.0) -> str:
+    """The interval in the direction of the change."""
+    sign = unit if told["change"] > 0 else -unit
+    low, high = sorted((sign * told["low"], sign * told["high"]))
+    return f"{_digits(low)} to {_digits(high)}"
 
 
 def _plural(name: str) -> str:
