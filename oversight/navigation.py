@@ -35,6 +35,7 @@ PLACES = (
     _place("Policies", "review:policy_list", "policies:write"),
     _place("Rubrics", "review:rubric_list", "policies:write"),
     _place("Scorers", "scoring:scorer_list", "figures:read"),
+    _place("Drift", "scoring:drift_list", "figures:read"),
     _place("Datasets", "review:dataset_list", "datasets:read"),
     _place("Audit log", "audit:event_list", "audit:read"),
     _place("Settings", "project_settings", "members:write", "keys:write", "queues:write"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Exists, F, OuterRef, Subquery
+from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import JSONObject, Now
 
 from review.datasets.weights import FinishedDraw, finished_draw, weigh
@@ -106,18 +106,14 @@ def judged(rounds: Sequence[SettledRound], segments: Iterable[str]) -> list[Judg
     names = list(segments)
     latest = CaseResolution.objects.filter(case=OuterRef("case")).order_by("-number").values("pk")
     for made in rounds:
-        rows: list[dict[str, Any]] = list(
-            CaseResolution.objects.filter(
-                pk=Subquery(latest[:1]),
-                case__selection__round=made.round_id,
-                case__evidence__erased_at=None,
-                violation__isnull=False,
-            ).values(
-                "violation",
-                "rubric_version_id",
-                **{name: F(path) for name, path in _PATHS.items()},
-            )
+        resolved: QuerySet[Any] = CaseResolution.objects.filter(
+            pk=Subquery(latest[:1]),
+            case__selection__round=made.round_id,
+            case__evidence__erased_at=None,
+            violation__isnull=False,
         )
+        paths = {name: F(path) for name, path in _PATHS.items()}
+        rows = list(resolved.values("violation", "rubric_version_id", **paths))
         weights = weigh(rows, made.draw)
         found += [
             Judged(

@@ -62,11 +62,16 @@ class DriftReference(models.Model):
 
 
 class BaselineCheckpoint(models.Model):
-    """The moving baselines of a model version, whole (no name) or within a segment."""
+    """The moving baselines of a model version, whole (no name) or within a segment.
+
+    A new reference declares a new normal: the baselines start anew with it, and so have absorbed
+    none of its records when the distance from them is compared.
+    """
 
     model_version = models.ForeignKey(ModelVersion, on_delete=models.CASCADE, related_name="+")
     name = models.CharField(max_length=64, blank=True)
     value = models.CharField(max_length=200, blank=True)
+    reference = models.ForeignKey(DriftReference, on_delete=models.PROTECT, related_name="+")
     state = models.BinaryField()  # the layout of scoring/core/state.py
     n_absorbed = models.PositiveBigIntegerField()
     n_refused = models.PositiveBigIntegerField()

@@ -12,12 +12,15 @@ from oversight.lib.clock import now, rfc3339
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project
+from scoring import drift_charts
 from scoring.core.drift.contract import MIX
-from scoring.models import DriftReport
+from scoring.models import DriftReport, ModelVersion
 
 CALM_AFTER = 2  # reports in a row that looked into a segment and raised no alarm there
 FORGOTTEN_AFTER = timedelta(days=14)  # without any report: nothing is known any more
 _MOST_REPORTS = 500
+_MOST_BOXES = 40
+_MOST_HISTORIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Shift:
     Attributes:
         name, value: the segment: `region` or a context field; both empty for all records of the
             model version.
-        model_version: id of the model version, whose records alone have moved.
+        model_version: id of the model version whose records have moved.
         severity: in [0, 1], the largest effect of its alarms: 0 hardly, 1 entirely another.
         since: when it began, by estimate.
         report: id of the newest report that says so.
@@ -35,7 +38,7 @@ class Shift:
 
     name: str
     value: str
-    model_version: int | None
+    model_version: int
     severity: float
     since: datetime
     report: int
@@ -170,3 +173,73 @@ def as_answer(report: DriftReport) -> dict[str, Any]:
         ],
         "created_at": rfc3339(report.created_at),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreHistory:
+    """The scores of a model version over its last reports, in order of time."""
+
+    model_version: ModelVersion
+    boxes: list[drift_charts.Box]
+
+
+def score_histories(actor: Actor) -> list[ScoreHistory]:
+    """Of the model versions that were reported on last, the newest first."""
+    newest = (
+        reports(actor)
+        .filter(kind=DriftReport.Kind.RECORDS)
+        .select_related(None)
+        .select_related("window", "model_version")
+        .only("scores", "n_alarms", "compared_last_at", "window__number", "model_version")[
+            :_MOST_REPORTS
+        ]
+    )
+    by_model: dict[int, list[DriftReport]] = {}
+    for report in newest:
+        by_model.setdefault(report.model_version_id, []).append(report)
+    return [
+        ScoreHistory(found[0].model_version, drift_charts.boxes(found[:_MOST_BOXES][::-1]))
+        for found in list(by_model.values())[:_MOST_HISTORIES]
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownAlarm:
+    """An alarm with its drawings; None where there is nothing of the kind to draw."""
+
+    told: dict[str, Any]
+    distribution: drift_charts.Distribution | None
+    series: drift_charts.Series | None
+    shares: list[drift_charts.Share]
+
+
+def shown_alarms(report: DriftReport) -> list[ShownAlarm]:
+    """The report's alarms as a page shows them."""
+    found = []
+    for alarm in report.alarms:
+        chart = alarm["chart"] or {}
+        found.append(
+            ShownAlarm(
+                told=alarm,
+                distribution=drift_charts.distribution(chart) if "histogram" in chart else None,
+                series=drift_charts.series(chart, alarm["since"]) if "before" in chart else None,
+                shares=drift_charts.shares(chart) if "shares" in chart else [],
+            )
+        )
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class NamedShift:
+    """A shift with the model version that it is about."""
+
+    shift: Shift
+    model_version: ModelVersion
+
+
+def named_shifts(actor: Actor) -> list[NamedShift]:
+    """The project's active shifts for a page, the gravest first."""
+    access.require(actor, "figures:read")
+    shifts = active_shifts(actor.project)
+    models = ModelVersion.objects.in_bulk([shift.model_version for shift in shifts])
+    return [NamedShift(shift, models[shift.model_version]) for shift in shifts]

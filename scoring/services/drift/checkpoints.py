@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from oversight.lib.clock import now
 from scoring.core.drift.moving import MovingBaselines, projected
 from scoring.core.state import from_bytes, to_bytes
-from scoring.models import BaselineCheckpoint, ModelVersion, Window
+from scoring.models import BaselineCheckpoint, DriftReference, ModelVersion, Window
 from scoring.services.drift.comparing import MAX_SEGMENTS
 from scoring.services.drift.samples import NONE, OTHER, Records
 
@@ -18,19 +18,28 @@ WHOLE = ("", "")
 Key = tuple[str, str]
 
 
-def find(model: ModelVersion, key: Key = WHOLE) -> MovingBaselines | None:
-    """The baselines as last stored; None before the first."""
-    row = BaselineCheckpoint.objects.filter(model_version=model, name=key[0], value=key[1]).first()
+def find(
+    model: ModelVersion, reference: DriftReference, key: Key = WHOLE
+) -> MovingBaselines | None:
+    """The baselines as last stored under a reference; None before the first."""
+    row = BaselineCheckpoint.objects.filter(
+        model_version=model, reference=reference, name=key[0], value=key[1]
+    ).first()
     return None if row is None else MovingBaselines.from_state(from_bytes(bytes(row.state)))
 
 
 def absorb(
-    model: ModelVersion, window: Window, records: Records, confirmed: NDArray[np.bool_]
+    model: ModelVersion,
+    reference: DriftReference,
+    window: Window,
+    records: Records,
+    confirmed: NDArray[np.bool_],
 ) -> MovingBaselines:
     """Let the baselines of the whole and of its largest segments take the records in.
 
     Args:
         model: of the records.
+        reference: in force; baselines of another one are left behind.
         window: the last of the span that the records are of.
         records: in order of time.
         confirmed: bool (n,), confirmed violations, which teach nothing.
@@ -39,22 +48,23 @@ def absorb(
         The baselines of all records, as they are now.
     """
     everything = np.ones(len(records), np.bool_)
-    whole = _moved_on(model, WHOLE, window, records, everything, confirmed)
+    whole = _moved_on(model, reference, WHOLE, window, records, everything, confirmed)
     for key in _largest_segments(records):
         member = np.asarray(records.segments[key[0]] == key[1])
-        _moved_on(model, key, window, records, member, confirmed)
+        _moved_on(model, reference, key, window, records, member, confirmed)
     return whole
 
 
 def _moved_on(
     model: ModelVersion,
+    reference: DriftReference,
     key: Key,
     window: Window,
     records: Records,
     member: NDArray[np.bool_],
     confirmed: NDArray[np.bool_],
 ) -> MovingBaselines:
-    baselines = find(model, key) or MovingBaselines()
+    baselines = find(model, reference, key) or MovingBaselines()
     prints = records.fingerprints
     if prints is not None:
         prints = prints[member] if key == WHOLE else projected(prints[member], SEGMENT_DIMENSIONS)
@@ -67,6 +77,7 @@ def _moved_on(
         name=key[0],
         value=key[1],
         defaults={
+            "reference": reference,
             "state": to_bytes(baselines.to_state()),
             "n_absorbed": baselines.n_absorbed,
             "n_refused": baselines.n_refused,

@@ -32,8 +32,11 @@ def find_reference(
 ) -> DriftReference | None:
     """The reference in force, made where there is none; None where too few records exist yet."""
     known = _known(model, scorer, DriftReference.Source.BASELINE, DriftReference.Source.OLDEST)
-    if known is not None and known.n_records >= MIN_RECORDS:
-        return known
+    return known or renew(project, model, scorer)
+
+
+def renew(project: Project, model: ModelVersion, scorer: ScorerVersion) -> DriftReference | None:
+    """A reference made of what is stored now; None where too few records are."""
     return _of_baseline(project, model, scorer) or _of_oldest(project, model, scorer)
 
 

@@ -88,15 +88,18 @@ def run_model(
         if span is None:
             return None
         before = samples.load(references.ids_of(reference), model)
+        if len(before) < comparing.MIN_ROWS:  # expired or erased since: the next run compares
+            references.renew(project, model, scorer)
+            return None
         after = _drawn(project, span, since)
-        if min(len(before), len(after)) < comparing.MIN_ROWS:
+        if len(after) < comparing.MIN_ROWS:
             logger.info("too few records of %s to compare", model)
             return None
         before, after = samples.side_by_side(before, after)
         report = _compared(project, span, scorer, reference, before, after)
         known = confirmed(project, after.ids)
         mask = np.array([record in known for record in after.ids], np.bool_)
-        moved = checkpoints.absorb(model, span.last, after, mask)
+        moved = checkpoints.absorb(model, reference, span.last, after, mask)
         report.baselines = _where_baselines_stand(before, moved)
         report.save(force_insert=True)
         audit.record(
@@ -141,7 +144,7 @@ def _compared(
     after: Records,
 ) -> DriftReport:
     """The report of a span, not stored yet."""
-    baselines = checkpoints.find(span.model)
+    baselines = checkpoints.find(span.model, reference)
     distances: tuple[Mapping[str, Floats], Mapping[str, Floats]] = ({}, {})
     if baselines is not None:
         distances = (_distances(baselines, before), _distances(baselines, after))
