@@ -110,6 +110,10 @@ class Box:
         return round(self.x + self.width / 2, 2)
 
     @property
+    def right(self) -> float:
+        return round(self.x + self.width, 2)
+
+    @property
     def height(self) -> float:
         return round(max(self.ys[1] - self.ys[3], 1.0), 2)
 
