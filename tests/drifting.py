@@ -50,6 +50,25 @@ def xstest_records(start, count, *, shift=timedelta(0), order=None):
         }
 
 
+def made_records(start, count, *, shift=0.0, seed=1):
+    """Records of two signals, one of them moved by `shift` where the language is German."""
+    rng = np.random.default_rng([seed, start])
+    begin = datetime.now(UTC) - timedelta(days=2)
+    for i in range(start, start + count):
+        language = "de" if i % 2 else "en"
+        moved = shift if language == "de" else 0.0
+        yield {
+            "external_id": f"made-{i}",
+            "occurred_at": (begin + timedelta(minutes=i)).isoformat(timespec="milliseconds"),
+            "model": {"name": "assistant", "version": "3"},
+            "input": f"question {i}",
+            "output": f"answer {i}",
+            "signals": {"refusal": float(rng.normal() + moved), "length": float(rng.gamma(2))},
+            "fingerprint": [float(x) for x in rng.normal(size=8)],
+            "context": {"language": language, "region": ("eu", "us")[i % 3 == 0]},
+        }
+
+
 def window_of(api, project, records, *, hours=1.0):
     """Send the records and close a window over them, so many hours after the last one."""
     records = list(records)
