@@ -48,13 +48,13 @@ def test_what_moved_is_read_by_everybody_who_may_read_figures(world, visit, foun
                 wrong[f"{path}, {scheme}"] = violations
             if pictures:
                 name = f"{path.strip('/').replace('/', '-')}-{scheme}.png"
-                visitor.page.screenshot(path=Path(pictures, name), full_page=True)
+                visitor.page.screenshot(path=Path(pictures, name), full_page=True, timeout=90_000)
         visitor.page.set_viewport_size({"width": 320, "height": 700})
         if visitor.overflow() > 0:
             wrong[f"{path}, 320 px"] = visitor.overflow()
         if pictures:
             name = f"{path.strip('/').replace('/', '-')}-320.png"
-            visitor.page.screenshot(path=Path(pictures, name), full_page=True)
+            visitor.page.screenshot(path=Path(pictures, name), full_page=True, timeout=90_000)
     assert wrong == {}
     assert (visitor.complaints, visitor.foreign) == ([], [])
 

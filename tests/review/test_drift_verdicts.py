@@ -90,6 +90,6 @@ def test_equal_rates_alarm_no_more_often_than_the_level():
             y = (rng.uniform(size=n) < 0.15).astype(float)
             sides.append(Verdicts(y, weight, np.arange(n, dtype=float), {"language": language}))
         tests = verdict_rates._tests(*sides, "assistant 1", "default")
-        assert len(tests) == 3
+        assert 2 <= len(tests) <= 3  # a language may fall short of the verdicts it needs
         alarmed += tests[0]["p_adjusted"] <= 0.05
     assert alarmed <= 18  # of 10 expected at most, plus 2.6 standard errors
