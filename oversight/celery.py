@@ -77,6 +77,11 @@ app.conf.update(
             "schedule": 3_600.0,
             "options": {"expires": 3_000},
         },
+        "report-drift": {
+            "task": "review.tasks.report_drift",
+            "schedule": 60.0,
+            "options": {"expires": 55},
+        },
         "reconcile": {
             "task": "review.tasks.reconcile",
             "schedule": 60.0,

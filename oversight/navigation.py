@@ -36,6 +36,7 @@ PLACES = (
     _place("Rubrics", "review:rubric_list", "policies:write"),
     _place("Scorers", "scoring:scorer_list", "figures:read"),
     _place("Learning", "review:learning", "figures:read"),
+    _place("Drift", "scoring:drift_list", "figures:read"),
     _place("Datasets", "review:dataset_list", "datasets:read"),
     _place("Audit log", "audit:event_list", "audit:read"),
     _place("Settings", "project_settings", "members:write", "keys:write", "queues:write"),

@@ -16,6 +16,7 @@ from review.services import (
     backtesting,
     cuts,
     datasets,
+    drift,
     extra_rounds,
     learning,
     learning_schedule,
@@ -72,6 +73,13 @@ def refit_posteriors() -> int:
 @shared_task(name="review.tasks.expire_cases")
 def expire_cases() -> int:
     return sum(cuts.expire(system_actor(project, "schedule")) for project in Project.objects.all())
+
+
+@shared_task(name="review.tasks.report_drift")
+def report_drift() -> int:
+    return sum(
+        len(drift.run(system_actor(project, "schedule"))) for project in Project.objects.all()
+    )
 
 
 @shared_task(name="review.tasks.reconcile")

@@ -2,13 +2,15 @@
 
 from django.urls import path
 
-from scoring.views import scorers
+from scoring.views import drift, scorers
 
 app_name = "scoring"
 
 _VERSION = "scorers/<slug:slug>/versions/<int:number>"
 
 urlpatterns = [
+    path("drift/", drift.report_list, name="drift_list"),
+    path("drift/<int:report_id>/", drift.report_detail, name="drift_report"),
     path("scorers/", scorers.scorer_list, name="scorer_list"),
     path("scorers/fit", scorers.scorer_fit, name="scorer_fit"),
     path(f"{_VERSION}/", scorers.version_detail, name="version_detail"),

@@ -17,7 +17,7 @@ from oversight.tenancy.actors import Actor, system_actor
 from oversight.tenancy.models import Project, User
 from oversight.tenancy.services import create_key, create_project
 from review.models import ReviewQueue
-from review.services import rounds
+from review.services import drift, rounds
 from review.services.policies import create_policy, draft_policy, publish_policy
 from review.services.queues import create_queue
 from review.services.rubrics import create_rubric, draft_rubric, publish_rubric
@@ -118,6 +118,8 @@ def _fill_digits(address: str, owner: User | None, say: Callable[[str], None]) -
     _send(client, stream, say)
     for made in rounds.run(actor, queue=queue):
         say(f"drew {made.n_selected} of {made.n_candidates} ({made.get_stratum_display()})")
+    for report in drift.run(actor):
+        say(f"compared the damaged images with the baseline: {report.n_alarms} alarms")
 
 
 def _equip_digits(actor: Actor) -> ReviewQueue:

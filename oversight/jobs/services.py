@@ -17,7 +17,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from oversight.audit import services as audit
-from oversight.jobs import selectors
+from oversight.jobs import lease, selectors
 from oversight.jobs.models import Job, JobAttempt
 from oversight.lib import errors
 from oversight.tenancy.actors import Actor, system_actor
@@ -25,7 +25,7 @@ from oversight.tenancy.actors import Actor, system_actor
 logger = logging.getLogger(__name__)
 
 MORE_ATTEMPTS = 5  # that a replay allows
-LEASE = timedelta(minutes=2)  # renewed by every progress report
+LEASE = timedelta(minutes=2)  # renewed while the work goes on
 # How long a handed-over job may wait for a worker before it is handed over again.
 _HANDOVER = timedelta(seconds=30)
 _BATCH = 50
@@ -85,13 +85,10 @@ class Progress:
         Raises:
             Conflict: the job was cancelled, or another worker holds it now.
         """
-        fresh: dict[str, Any] = {"done": done, "due_at": Now() + LEASE}
+        fresh: dict[str, Any] = {"done": done}
         if total is not None:
             fresh["total"] = total
-        held = Job.objects.filter(
-            pk=self.job.pk, status=Job.Status.RUNNING, attempts=self.job.attempts
-        ).update(**fresh)
-        if not held:
+        if not _renew(self.job, **fresh):
             raise errors.Conflict("the job was cancelled or is held by another worker")
 
 
@@ -104,7 +101,8 @@ def run(job_id: str | UUID, work: Callable[[Job, Progress], dict[str, Any]]) -> 
         if job is None:
             return "not due"
         try:
-            result = work(job, Progress(job))
+            with lease.kept(lambda: _renew(job)):
+                result = work(job, Progress(job))
         except errors.ApplicationError as error:
             _close_attempt(job, JobAttempt.Outcome.REFUSED, error.message)
             _finish(job, Job.Status.FAILED, error=error.message)
@@ -117,6 +115,12 @@ def run(job_id: str | UUID, work: Callable[[Job, Progress], dict[str, Any]]) -> 
         _close_attempt(job, JobAttempt.Outcome.DONE)
         _finish(job, Job.Status.DONE, result=result)
         return "done"
+
+
+def _renew(job: Job, **fresh: Any) -> bool:
+    """Push the lease's end ahead, while it is still this attempt's."""
+    held = Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, attempts=job.attempts)
+    return bool(held.update(due_at=Now() + LEASE, **fresh))
 
 
 @contextmanager

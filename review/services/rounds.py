@@ -27,7 +27,7 @@ from review.services import bases, capacity, cases, draws, populations
 from review.strata import candidate_rule, stratum_rule
 from scoring.core.sampling import Draw
 from scoring.models import InferenceRecord, Window
-from scoring.selectors import candidates
+from scoring.selectors import candidates, drift
 from scoring.services import windows
 
 SEED_BYTES = 16
@@ -96,20 +96,22 @@ def draw_window(
     window: Window,
     budget: int | None = None,
     wait: bool = False,
-    shifts: Iterable[bases.Shift] = (),
+    shifts: Iterable[bases.Shift] | None = None,
 ) -> list[SamplingRound]:
     """Draw the strata of one window; all or none, once.
 
     Args:
         wait: for somebody else who draws a window of this queue just now.
-        shifts: segments that drift; their records get a larger share of the draw.
+        shifts: segments whose records get a larger share of the draw; by default those that
+            drift now.
 
     Returns:
         The rounds. Those of the first draw where somebody else was faster, and none yet where
         they are still at it.
     """
     plan = capacity.plan(queue, asked=budget)
-    basis = bases.for_draw(actor, queue=queue, shifts=shifts)
+    moved = drift.active_shifts(queue.project) if shifts is None else shifts
+    basis = bases.for_draw(actor, queue=queue, shifts=moved)
     with transaction.atomic():
         if _has_turn(queue, wait) and not _rounds_of(queue, window):
             for stratum, size in plan.budgets.items():
@@ -151,7 +153,8 @@ def draw_stratum(
     if not stands_for_window and not (asked.budget and _has_candidates(window, rule)):
         return None
     if basis is None:
-        basis = bases.for_draw(actor, queue=queue)
+        moved = drift.active_shifts(queue.project)
+        basis = bases.for_draw(actor, queue=queue, shifts=moved)
     design = draws.Design(
         seed=secrets.token_bytes(SEED_BYTES),
         stratum=stratum,

@@ -2,6 +2,7 @@
 
 from scoring.models.backtests import Backtest
 from scoring.models.batches import IngestBatch, Window
+from scoring.models.drift import BaselineCheckpoint, DriftReference, DriftReport, WindowShare
 from scoring.models.model_versions import ModelVersion
 from scoring.models.record_scores import RecordScore, Rescoring
 from scoring.models.records import Action, InferenceRecord, RecordPayload
@@ -10,6 +11,9 @@ from scoring.models.scorers import Scorer, ScorerVersion
 __all__ = [
     "Action",
     "Backtest",
+    "BaselineCheckpoint",
+    "DriftReference",
+    "DriftReport",
     "InferenceRecord",
     "IngestBatch",
     "ModelVersion",
@@ -19,4 +23,5 @@ __all__ = [
     "Scorer",
     "ScorerVersion",
     "Window",
+    "WindowShare",
 ]

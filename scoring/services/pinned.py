@@ -100,7 +100,13 @@ def stored(record_ids: Iterable[UUID]) -> list[Stored]:
 
 def _score(version_id: int, model: str, rows: Sequence[Stored]) -> ScoredBatch:
     subjects = [
-        Subject(model=model, signals=row.signals, context=row.context, fingerprint=row.vector())
+        Subject(
+            model=model,
+            signals=row.signals,
+            context=row.context,
+            fingerprint=row.fingerprint,
+            dimension=row.model.fingerprint_dimension,
+        )
         for row in rows
     ]
     batch = batch_of(model, subjects)

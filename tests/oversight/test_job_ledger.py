@@ -1,11 +1,13 @@
 """Jobs: every try is written down, a dead letter is seen and can be replayed."""
 
+import time
 from datetime import timedelta
 
 import pytest
 from celery import Celery
 from django.utils import timezone
 
+from oversight.jobs import lease
 from oversight.jobs import services as jobs
 from oversight.jobs.models import Job, Tick
 from oversight.jobs.ticking import RecordedTask
@@ -81,6 +83,24 @@ class TestLedger:
         assert jobs.run(job.pk, succeed) == "done"
         assert jobs.run(job.pk, break_down) == "not due"
         assert outcomes(job) == [(1, "done")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lease_is_kept_while_one_long_step_works(world, monkeypatch):
+    monkeypatch.setattr(lease, "EVERY_SECONDS", 0.05)
+    job = jobs.enqueue(world.actor("lead"), "some.task")
+    hand_over()
+
+    def work_long(job, progress):
+        Job.objects.filter(pk=job.pk).update(due_at=timezone.now() - timedelta(seconds=1))
+        deadline = time.monotonic() + 10
+        while Job.objects.get(pk=job.pk).due_at < timezone.now() + timedelta(seconds=60):
+            assert time.monotonic() < deadline, "nobody renewed the lease"
+            time.sleep(0.02)
+        return {}
+
+    assert jobs.run(job.pk, work_long) == "done"
+    assert outcomes(job) == [(1, "done")]
 
 
 class TestReplay:

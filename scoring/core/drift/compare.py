@@ -5,7 +5,7 @@ segments, and all but the last within each segment) shares the same shuffles, so
 a report without drift holds even one alarm is at most alpha.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scoring.core.drift import effects, permutation
 from scoring.core.drift.contract import (
     CENTRE_DISTANCE,
+    DISTANCE,
     FINGERPRINT,
     MISSING,
     MIX,
@@ -47,7 +48,7 @@ class DriftSettings:
 
     n_permutations: >= 1/alpha.  max_rows: a side with more is thinned by chance to this many (cost
     is n_permutations·max_rows² for fingerprints).  min_rows: fewer on either side: no test.
-    max_segments: the largest ones are looked into.
+    max_segments: the largest ones are looked into.  mix: whether the mixes of segments are tested.
     """
 
     alpha: float = 0.05
@@ -55,6 +56,7 @@ class DriftSettings:
     max_rows: int = 1000
     min_rows: int = 30
     max_segments: int = 20
+    mix: bool = True
 
     def __post_init__(self) -> None:
         if not 0.0 < self.alpha < 1.0 or self.n_permutations + 1 < 2.0 / self.alpha:
@@ -162,7 +164,7 @@ def _pool(
 def _columns(pool: _Pool, settings: DriftSettings) -> Iterator[_Column]:
     everything = np.arange(len(pool.sample))
     yield from _columns_within(pool, None, everything, settings)
-    for name, values in pool.sample.segments.items():
+    for name, values in pool.sample.segments.items() if settings.mix else ():
         categories, codes = np.unique(values, return_inverse=True)
         if categories.size > 1:
             weights = permutation.contrasts(pool.labels, pool.strata)
@@ -183,9 +185,10 @@ def _columns_within(
     numbers = [(SIGNAL, name, values) for name, values in sorted(sample.signals.items())]
     if sample.score is not None:
         numbers.append((SCORE, SCORE, sample.score))
+    numbers += [(DISTANCE, name, values) for name, values in sorted(sample.distances.items())]
     for kind, name, values in numbers:
         present: NDArray[np.bool_] = np.isfinite(values[rows])
-        if not present.all() and present.any():
+        if kind == SIGNAL and not present.all() and present.any():
             yield _number(pool, MISSING, name, segment, rows, np.asarray(~present, np.float64))
         if min(_sizes(pool, rows[present])) >= settings.min_rows:
             yield _number(pool, kind, name, segment, rows[present], values[rows[present]])
@@ -277,8 +280,6 @@ def _thin(rows: NDArray[np.intp], max_rows: int, rng: np.random.Generator) -> ND
 def _concatenate(reference: Sample, window: Sample) -> Sample:
     if set(reference.segments) != set(window.segments):
         raise DriftError("reference and window have different segment fields")
-    names = sorted({*reference.signals, *window.signals})
-    gaps = [np.full(len(side), np.nan) for side in (reference, window)]
     score, prints = None, None
     if reference.score is not None and window.score is not None:
         score = np.concatenate([reference.score, window.score])
@@ -288,16 +289,26 @@ def _concatenate(reference: Sample, window: Sample) -> Sample:
         prints = np.concatenate([reference.fingerprints, window.fingerprints])
     return Sample(
         times=np.concatenate([reference.times, window.times]),
-        signals={
-            name: np.concatenate(
-                [reference.signals.get(name, gaps[0]), window.signals.get(name, gaps[1])]
-            )
-            for name in names
-        },
+        signals=_side_by_side(reference, window, reference.signals, window.signals),
         score=score,
+        distances=_side_by_side(reference, window, reference.distances, window.distances),
         fingerprints=prints,
         segments={
             name: np.concatenate([reference.segments[name], window.segments[name]])
             for name in reference.segments
         },
     )
+
+
+def _side_by_side(
+    reference: Sample,
+    window: Sample,
+    ours: Mapping[str, Floats],
+    theirs: Mapping[str, Floats],
+) -> dict[str, Floats]:
+    """Columns of both samples by name; NaN where one of them lacks a column."""
+    gaps = [np.full(len(side), np.nan) for side in (reference, window)]
+    return {
+        name: np.concatenate([ours.get(name, gaps[0]), theirs.get(name, gaps[1])])
+        for name in sorted({*ours, *theirs})
+    }

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-SIGNAL, SCORE, FINGERPRINT = "signal", "score", "fingerprint"
+SIGNAL, SCORE, FINGERPRINT, DISTANCE = "signal", "score", "fingerprint", "distance"
 CENTRE_DISTANCE = "distance from the centre"  # the second test of fingerprints
 MISSING, MIX, VERDICT_RATE = "missing", "mix", "verdict_rate"
 UP, DOWN, WIDER, NARROWER, MOVED = "up", "down", "wider", "narrower", "moved"
@@ -26,6 +26,8 @@ class Sample:
     times: float64 (n,), seconds since the epoch, UTC.
     signals: name -> float64 (n,), NaN where a record lacks the signal.
     score: float64 (n,), or None.
+    distances: name -> float64 (n,), how far each record lies from something fixed beforehand, such
+        as a moving baseline that has absorbed neither sample; NaN where that cannot be said.
     fingerprints: float (n, d), a row with a value that is not finite counts as lacking; or None.
     segments: field -> array (n,) of text, the context values to look into one by one.
 
@@ -35,12 +37,13 @@ class Sample:
     times: Floats
     signals: Mapping[str, Floats] = field(default_factory=dict)
     score: Floats | None = None
+    distances: Mapping[str, Floats] = field(default_factory=dict)
     fingerprints: NDArray[np.floating[Any]] | None = None
     segments: Mapping[str, NDArray[np.str_]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = len(self.times)
-        columns = {"times": self.times, **self.signals, **self.segments}
+        columns = {"times": self.times, **self.signals, **self.distances, **self.segments}
         if self.score is not None:
             columns["score"] = self.score
         for name, column in columns.items():
@@ -61,6 +64,7 @@ class Sample:
             times=self.times[rows],
             signals={name: values[rows] for name, values in self.signals.items()},
             score=None if self.score is None else self.score[rows],
+            distances={name: values[rows] for name, values in self.distances.items()},
             fingerprints=None if self.fingerprints is None else self.fingerprints[rows],
             segments={name: values[rows] for name, values in self.segments.items()},
         )

@@ -104,3 +104,14 @@ def test_family_wise_error_is_alpha_under_dependence_and_seasons():
         statistics = np.stack([permutation.kolmogorov_smirnov(weights, x[:, j]) for j in range(20)])
         alarms += permutation.p_values(statistics)[1].min() <= 0.05
     assert 0.01 <= alarms / 300 <= 0.08
+
+
+def test_numbers_that_are_all_the_same_never_differ():
+    rng = np.random.default_rng(3)
+    in_window = np.arange(437) >= 230
+    labels = permutation.shuffled_labels(in_window, np.zeros(437, np.int64), 199, rng)
+    weights = permutation.contrasts(labels, np.zeros(437, np.int64))
+    statistics = permutation.kolmogorov_smirnov(weights, np.full(437, 0.25))
+    assert (statistics == 0).all()
+    raw, adjusted = permutation.p_values(statistics[None, :])
+    assert raw.tolist() == adjusted.tolist() == [1.0]

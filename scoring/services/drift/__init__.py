@@ -1,0 +1,1 @@
+"""Drift of a project's records: what is due, what is compared, what is told and kept."""
