@@ -100,6 +100,12 @@ class Installation:
             options += ["--invariants", invariants]
         return self.command("fit-scorer", *options)
 
+    @property
+    def pid(self) -> int:
+        """Of the supervisor."""
+        assert self._up is not None
+        return self._up.pid
+
     def web_processes(self) -> list[psutil.Process]:
         """The processes that serve requests."""
         ledger = self._data / "servers" / "children.json"
