@@ -30,7 +30,8 @@ def cut(actor: Actor, made: SamplingRound, reason: str) -> int:
     # Claims pass over locked slots, and a claim or verdict under way is waited for: what is free
     # now stays free until the end of this transaction.
     cases = Case.objects.filter(selection__round=made, state=Case.State.OPEN)
-    slots = Slot.objects.filter(case__in=cases, ai_rater="")
+    # By their ids: right after a draw the planner has no statistics to join well by.
+    slots = Slot.objects.filter(case__in=list(cases.values_list("pk", flat=True)), ai_rater="")
     list(slots.select_for_update(of=("self",)).order_by("pk").values_list("pk", flat=True))
     begun = Slot.objects.filter(case=OuterRef("pk"), ai_rater="").filter(
         Q(state=Slot.State.DONE) | Q(state=Slot.State.OPEN, lease_expires_at__gt=Now())

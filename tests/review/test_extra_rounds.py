@@ -24,9 +24,11 @@ N = 30
 
 def finish(made, n):
     """The first `n` cases of a round are resolved, as far as draws and cuts look at them."""
-    done = Case.objects.filter(selection__round=made, selection__position__lt=n)
+    inside = Case.objects.filter(selection__round=made, selection__position__lt=n)
+    # By their ids: within one long transaction the planner has no statistics to join well by.
+    done = list(inside.values_list("pk", flat=True))
     Slot.objects.filter(case__in=done).update(state="done")
-    done.update(state="resolved", resolved_at=Now())
+    Case.objects.filter(pk__in=done).update(state="resolved", resolved_at=Now())
 
 
 def weighted_total(stratum, label):
