@@ -17,12 +17,16 @@ pytestmark = [
 STEP = 150
 
 
-def test_each_swap_of_the_model_is_found_within_two_windows_and_nothing_before_it(project, api):
-    """Two windows after a swap a scorer is fitted to what is normal now: the new reference."""
+def test_each_swap_of_the_model_is_found_in_its_first_window_and_nothing_before_it(project, api):
+    """Two windows after a swap a scorer is fitted to what is normal now: the new reference.
+
+    Windows of 150 answers a day apart, so at a level of 1/30. An hour apart (1/720) the swap
+    between the two Llama variants, which differ least, is found one to three windows late.
+    """
     records = list(xstest_records(0, 2250))
     alarmed, quiet = {}, []
     for start in range(0, 2250, STEP):
-        window_of(api, project, records[start : start + STEP])
+        window_of(api, project, records[start : start + STEP], hours=24)
         for made in report(project):
             if made.n_alarms:
                 alarmed[start] = made
@@ -33,9 +37,11 @@ def test_each_swap_of_the_model_is_found_within_two_windows_and_nothing_before_i
     assert {300, 750, 1200, 1650} <= set(quiet)  # the windows that are like their reference
     for swap in CHANGES:
         found = min(start for start in alarmed if start >= swap)
-        assert found - swap <= STEP
+        assert found == swap
         whole = [alarm for alarm in alarmed[found].alarms if alarm["segment"] is None]
-        assert "fingerprint" in {alarm["kind"] for alarm in whole}
+        kinds = {alarm["kind"] for alarm in whole}
+        assert "signal" in kinds
+        assert kinds & {"fingerprint", "distance"}
         window = datetime.fromisoformat(records[found]["occurred_at"]).timestamp()
         dated = min(alarm["since"]["at"] for alarm in whole)
         assert abs(dated - window) <= timedelta(minutes=15).total_seconds()
