@@ -1,4 +1,4 @@
-"""One moment of the database, read by server-side cursor: memory stays flat however many rows.
+"""One moment of the database, read by server-side cursor or COPY: memory stays flat.
 
 The connection is its own, so that the job can report its progress, which writes, meanwhile.
 """
@@ -42,6 +42,17 @@ class Snapshot:
         compiler = query.get_compiler(connection=self._connection)
         for row in compiler.results_iter(chunked_fetch=True, chunk_size=CHUNK, tuple_expected=True):
             yield dict(zip(names, row, strict=True))
+
+    def lines(self, found: QuerySet[Any], *names: str) -> Iterator[memoryview | bytes]:
+        """The same as lines of CSV, as COPY writes them: one item a row, until all are read."""
+        query = found.values_list(*names).query
+        sql, parameters = query.get_compiler(connection=self._connection).as_sql()
+        command = f"COPY ({sql}) TO STDOUT (FORMAT csv)"
+        with (
+            self._connection.connection.cursor() as cursor,
+            cursor.copy(command, parameters) as copy,
+        ):
+            yield from copy
 
 
 @contextmanager

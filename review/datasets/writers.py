@@ -3,28 +3,30 @@
 import csv
 import hashlib
 import io
+import math
 import os
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from json.encoder import encode_basestring as _quoted
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oversight.lib import codec
-from oversight.lib.clock import rfc3339
 from review.datasets.columns import Column
+from review.datasets.reading import ARROW
 
 # A spreadsheet takes a cell that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_START = r"\A[=+\-@\t\r]"
 _READ = 1 << 20
 
 
 class Writer(Protocol):
     n_rows: int
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None: ...
+    def write(self, rows: pa.RecordBatch) -> None: ...
     def close(self) -> None: ...
 
 
@@ -45,11 +47,16 @@ class _TextWriter:
 class JsonLinesWriter(_TextWriter):
     """One JSON object a line, every column in every object."""
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        for row in rows:
-            told = {column.name: _plain(row.get(column.name)) for column in self.columns}
-            self.file.write(codec.encode(told) + b"\n")
-        self.n_rows += len(rows)
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+        super().__init__(path, columns)
+        names = (codec.encode(column.name).decode().replace("%", "%%") for column in columns)
+        self._line = "{" + ",".join(f"{name}:%s" for name in names) + "}\n"
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        cells = [_json_cells(rows[column.name]) for column in self.columns]
+        line = self._line
+        self.file.write("".join([line % row for row in zip(*cells, strict=True)]).encode())
+        self.n_rows += rows.num_rows
 
 
 class CsvWriter(_TextWriter):
@@ -59,28 +66,29 @@ class CsvWriter(_TextWriter):
         super().__init__(path, columns)
         self._write_lines([[column.name for column in columns]])
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        self._write_lines([_cell(row.get(c.name), c) for c in self.columns] for row in rows)
-        self.n_rows += len(rows)
+    def write(self, rows: pa.RecordBatch) -> None:
+        cells = [_csv_cells(rows[column.name]) for column in self.columns]
+        self._write_lines(zip(*cells, strict=True))
+        self.n_rows += rows.num_rows
 
-    def _write_lines(self, lines: Iterable[list[str]]) -> None:
+    def _write_lines(self, lines: Iterable[Sequence[str | None]]) -> None:
         buffer = io.StringIO()
         csv.writer(buffer, lineterminator="\r\n").writerows(lines)
         self.file.write(buffer.getvalue().encode())
 
 
 class ParquetWriter:
-    """One row group per chunk, zstd."""
+    """One row group per batch, zstd."""
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
-        self.schema = pa.schema([pa.field(c.name, _ARROW[c.type]) for c in columns])
+        schema = pa.schema([pa.field(c.name, ARROW[c.type]) for c in columns])
         self.n_rows = 0
         self.file = path.open("wb")
-        self.parquet = pq.ParquetWriter(self.file, self.schema, compression="zstd")
+        self.parquet = pq.ParquetWriter(self.file, schema, compression="zstd")
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        self.parquet.write_table(pa.Table.from_pylist(list(rows), schema=self.schema))
-        self.n_rows += len(rows)
+    def write(self, rows: pa.RecordBatch) -> None:
+        self.parquet.write_batch(rows)
+        self.n_rows += rows.num_rows
 
     def close(self) -> None:
         self.parquet.close()
@@ -89,13 +97,6 @@ class ParquetWriter:
         self.file.close()
 
 
-_ARROW = {
-    "text": pa.string(),
-    "integer": pa.int64(),
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "time": pa.timestamp("ms", tz="UTC"),
-}
 _WRITERS: dict[str, type[JsonLinesWriter | CsvWriter | ParquetWriter]] = {
     "jsonl": JsonLinesWriter,
     "csv": CsvWriter,
@@ -106,11 +107,6 @@ _WRITERS: dict[str, type[JsonLinesWriter | CsvWriter | ParquetWriter]] = {
 def open_writer(format_name: str, path: Path, columns: Sequence[Column]) -> Writer:
     """A writer of a new file at `path`."""
     return _WRITERS[format_name](path, columns)
-
-
-def defuse(text: str) -> str:
-    """The text as a cell that no spreadsheet runs."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def write_text(path: Path, text: str) -> None:
@@ -144,17 +140,36 @@ def fact_of(path: Path, root: Path, n_rows: int | None = None) -> dict[str, Any]
     return fact if n_rows is None else {**fact, "rows": n_rows}
 
 
-def _plain(value: Any) -> Any:
-    return rfc3339(value) if isinstance(value, datetime) else value
+def _json_cells(column: pa.Array) -> list[str]:
+    """Each value as `codec.encode` writes it."""
+    if pa.types.is_string(column.type):
+        return ["null" if text is None else _quoted(text) for text in column.to_pylist()]
+    cells = _words(column)
+    if pa.types.is_timestamp(column.type):
+        cells = pc.binary_join_element_wise('"', cells, '"', "")
+    return pc.fill_null(cells, "null").to_pylist()
 
 
-def _cell(value: Any, column: Column) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value)
-    return defuse(value) if column.type == "text" else str(value)
+def _csv_cells(column: pa.Array) -> list[str | None]:
+    if not pa.types.is_string(column.type):
+        return _words(column).to_pylist()
+    risky = pc.match_substring_regex(column, _FORMULA_START)
+    if risky.true_count:
+        column = pc.if_else(risky, pc.binary_join_element_wise("'", column, ""), column)
+    return column.to_pylist()
+
+
+def _words(column: pa.Array) -> pa.Array:
+    """Integers, numbers, booleans and times as text; NULL stays NULL."""
+    if pa.types.is_boolean(column.type):
+        return pc.if_else(column, "true", "false")
+    if pa.types.is_timestamp(column.type):
+        return pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ")
+    if not pa.types.is_floating(column.type):
+        return column.cast(pa.string())
+    # Python's shortest form, which is not Arrow's; weights and scores repeat.
+    encoded = column.dictionary_encode()
+    numbers = encoded.dictionary.to_pylist()
+    if not all(map(math.isfinite, numbers)):
+        raise ValueError("a number of the dataset is not finite")
+    return pa.array(map(repr, numbers), pa.string()).take(encoded.indices)
