@@ -32,7 +32,7 @@ def run(installation: Installation, call: str) -> Any:
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "oversight.settings",
         "OVERSIGHT_DATA": str(installation.folder / "data"),
-        "ALLOWED_HOSTS": "*",
+        "OVERSIGHT_HOSTS": "testserver",
     }
     environment.pop("DATABASE_URL", None)
     done = subprocess.run(

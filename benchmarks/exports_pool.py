@@ -108,7 +108,8 @@ _COPIES: dict[str, tuple[str, dict[str, str]]] = {
 _TEMPLATE = """
 SELECT json_build_object(
     'selection', c.selection_id, 'evidence', c.evidence_id, 'case', c.id, 'slot', v.slot_id,
-    'verdict', v.id, 'note', v.id, 'resolution', r.id, 'round', s.round_id, 'window', o.window_id)::text
+    'verdict', v.id, 'note', v.id, 'resolution', r.id, 'round', s.round_id,
+    'window', o.window_id)::text
 FROM review_case c JOIN review_verdict v ON v.case_id = c.id
 JOIN review_caseresolution r ON r.case_id = c.id JOIN review_selection s ON s.id = c.selection_id
 JOIN review_samplinground o ON o.id = s.round_id
@@ -190,10 +191,12 @@ def copy(kind: str) -> dict[str, float]:
         query = found.values_list(*paths.values()).query
         sql, parameters = query.get_compiler(connection=moment._connection).as_sql()
         begun, n_rows = time.perf_counter(), 0
-        with moment._connection.connection.cursor() as cursor:
-            with cursor.copy(f"COPY ({sql}) TO STDOUT", parameters) as lines:
-                for _ in lines:
-                    n_rows += 1
+        with (
+            moment._connection.connection.cursor() as cursor,
+            cursor.copy(f"COPY ({sql}) TO STDOUT", parameters) as lines,
+        ):
+            for _ in lines:
+                n_rows += 1
         return {"rows": n_rows, "seconds": time.perf_counter() - begun}
 
 
