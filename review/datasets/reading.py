@@ -5,7 +5,10 @@ stays flat however many rows there are and however long their content is.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from io import BytesIO
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -15,8 +18,8 @@ from pyarrow import csv
 from review.datasets.columns import columns_of
 from review.datasets.snapshot import Snapshot
 
-BATCH_ROWS = 8_192
-BATCH_BYTES = 8 << 20
+BATCH_ROWS = 4_096
+BATCH_BYTES = 4 << 20
 
 # By the types of columns.py. What COPY writes as JSON, UUID or text is text.
 ARROW = {
@@ -42,20 +45,27 @@ _READ_ONLY = {
 def batches(
     snapshot: Snapshot, found: QuerySet[Any], paths: dict[str, str]
 ) -> Iterator[pa.RecordBatch]:
-    """The rows in order; column `name` holds what stands at `paths[name]`."""
+    """The rows in order; column `name` holds what stands at `paths[name]`.
+
+    One batch is read ahead in a thread, since PostgreSQL has only a socket's buffer of room and
+    would stand still while a batch is worked on.
+    """
     types = _read_types(paths)
+    lines = snapshot.lines(found, *paths.values())
+    with closing(lines), ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(_take, lines)
+        while data := coming.result():
+            coming = ahead.submit(_take, lines)
+            yield _parse(data, types)
+
+
+def _take(lines: Iterator[memoryview | bytes]) -> bytes:
+    """The lines of one batch, empty after the last."""
     with BytesIO() as buffer:
-        n_rows = 0
-        for line in snapshot.lines(found, *paths.values()):
-            buffer.write(line)
-            n_rows += 1
-            if n_rows == BATCH_ROWS or buffer.tell() >= BATCH_BYTES:
-                yield _parse(buffer, types)
-                n_rows = 0
-                buffer.seek(0)
-                buffer.truncate()
-        if n_rows:
-            yield _parse(buffer, types)
+        for line in islice(lines, BATCH_ROWS):
+            if buffer.write(line) and buffer.tell() >= BATCH_BYTES:
+                break
+        return buffer.getvalue()
 
 
 def _read_types(paths: dict[str, str]) -> dict[str, pa.DataType]:
@@ -66,25 +76,21 @@ def _read_types(paths: dict[str, str]) -> dict[str, pa.DataType]:
     return {name: _MICROSECONDS if t == ARROW["time"] else t for name, t in types.items()}
 
 
-def _parse(buffer: BytesIO, types: dict[str, pa.DataType]) -> pa.RecordBatch:
+def _parse(data: bytes, types: dict[str, pa.DataType]) -> pa.RecordBatch:
     """Lines of COPY's CSV, where an empty cell is NULL and a quoted empty one is the empty text."""
-    data = buffer.getbuffer()
-    try:
-        table = csv.read_csv(
-            pa.BufferReader(data),
-            read_options=csv.ReadOptions(
-                column_names=list(types), block_size=len(data) + 1, use_threads=False
-            ),
-            parse_options=csv.ParseOptions(newlines_in_values=True),
-            convert_options=csv.ConvertOptions(
-                column_types=types,
-                null_values=[""],
-                true_values=["t"],
-                false_values=["f"],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-    finally:
-        data.release()
+    table = csv.read_csv(
+        pa.BufferReader(data),
+        read_options=csv.ReadOptions(
+            column_names=list(types), block_size=len(data) + 1, use_threads=False
+        ),
+        parse_options=csv.ParseOptions(newlines_in_values=True),
+        convert_options=csv.ConvertOptions(
+            column_types=types,
+            null_values=[""],
+            true_values=["t"],
+            false_values=["f"],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
     return table.combine_chunks().to_batches()[0]

@@ -3,7 +3,7 @@
 The connection is its own, so that the job can report its progress, which writes, meanwhile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -43,7 +43,7 @@ class Snapshot:
         for row in compiler.results_iter(chunked_fetch=True, chunk_size=CHUNK, tuple_expected=True):
             yield dict(zip(names, row, strict=True))
 
-    def lines(self, found: QuerySet[Any], *names: str) -> Iterator[memoryview | bytes]:
+    def lines(self, found: QuerySet[Any], *names: str) -> Generator[memoryview | bytes, None, None]:
         """The same as lines of CSV, as COPY writes them: one item a row, until all are read."""
         query = found.values_list(*names).query
         sql, parameters = query.get_compiler(connection=self._connection).as_sql()

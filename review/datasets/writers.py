@@ -1,12 +1,8 @@
 """Writers of the three formats: one file each, streamed, flushed to the disk at the end."""
 
-import csv
 import hashlib
-import io
-import math
 import os
-from collections.abc import Iterable, Sequence
-from json.encoder import encode_basestring as _quoted
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,11 +11,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oversight.lib import codec
+from review.datasets.cells import csv_cells, json_cells
 from review.datasets.columns import Column
 from review.datasets.reading import ARROW
 
-# A spreadsheet takes a cell that begins so for a formula.
-_FORMULA_START = r"\A[=+\-@\t\r]"
 _READ = 1 << 20
 
 
@@ -38,6 +33,14 @@ class _TextWriter:
         self.n_rows = 0
         self.file = path.open("wb")
 
+    def _write_joined(self, heads: Sequence[str], cells: Sequence[pa.Array], end: str) -> None:
+        """One line a row: each cell after its head, then the end. Joined by Arrow as one buffer."""
+        parts = [part for pair in zip(heads, cells, strict=True) for part in pair]
+        lines = pc.binary_join_element_wise(*parts, end, "")
+        _, _, data = lines.buffers()
+        self.file.write(data)
+        self.n_rows += len(lines)
+
     def close(self) -> None:
         self.file.flush()
         os.fsync(self.file.fileno())
@@ -49,14 +52,12 @@ class JsonLinesWriter(_TextWriter):
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         super().__init__(path, columns)
-        names = (codec.encode(column.name).decode().replace("%", "%%") for column in columns)
-        self._line = "{" + ",".join(f"{name}:%s" for name in names) + "}\n"
+        names = [codec.encode(column.name).decode() for column in columns]
+        self._heads = [f"{',' if index else '{'}{name}:" for index, name in enumerate(names)]
 
     def write(self, rows: pa.RecordBatch) -> None:
-        cells = [_json_cells(rows[column.name]) for column in self.columns]
-        line = self._line
-        self.file.write("".join([line % row for row in zip(*cells, strict=True)]).encode())
-        self.n_rows += rows.num_rows
+        cells = [json_cells(rows[column.name]) for column in self.columns]
+        self._write_joined(self._heads, cells, "}\n")
 
 
 class CsvWriter(_TextWriter):
@@ -64,17 +65,12 @@ class CsvWriter(_TextWriter):
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         super().__init__(path, columns)
-        self._write_lines([[column.name for column in columns]])
+        self._heads = ["", *("," for _ in columns[1:])]
+        self.file.write((",".join(column.name for column in columns) + "\r\n").encode())
 
     def write(self, rows: pa.RecordBatch) -> None:
-        cells = [_csv_cells(rows[column.name]) for column in self.columns]
-        self._write_lines(zip(*cells, strict=True))
-        self.n_rows += rows.num_rows
-
-    def _write_lines(self, lines: Iterable[Sequence[str | None]]) -> None:
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\r\n").writerows(lines)
-        self.file.write(buffer.getvalue().encode())
+        cells = [csv_cells(rows[column.name]) for column in self.columns]
+        self._write_joined(self._heads, cells, "\r\n")
 
 
 class ParquetWriter:
@@ -138,38 +134,3 @@ def fact_of(path: Path, root: Path, n_rows: int | None = None) -> dict[str, Any]
         "sha256": digest.hexdigest(),
     }
     return fact if n_rows is None else {**fact, "rows": n_rows}
-
-
-def _json_cells(column: pa.Array) -> list[str]:
-    """Each value as `codec.encode` writes it."""
-    if pa.types.is_string(column.type):
-        return ["null" if text is None else _quoted(text) for text in column.to_pylist()]
-    cells = _words(column)
-    if pa.types.is_timestamp(column.type):
-        cells = pc.binary_join_element_wise('"', cells, '"', "")
-    return pc.fill_null(cells, "null").to_pylist()
-
-
-def _csv_cells(column: pa.Array) -> list[str | None]:
-    if not pa.types.is_string(column.type):
-        return _words(column).to_pylist()
-    risky = pc.match_substring_regex(column, _FORMULA_START)
-    if risky.true_count:
-        column = pc.if_else(risky, pc.binary_join_element_wise("'", column, ""), column)
-    return column.to_pylist()
-
-
-def _words(column: pa.Array) -> pa.Array:
-    """Integers, numbers, booleans and times as text; NULL stays NULL."""
-    if pa.types.is_boolean(column.type):
-        return pc.if_else(column, "true", "false")
-    if pa.types.is_timestamp(column.type):
-        return pc.strftime(column, format="%Y-%m-%dT%H:%M:%SZ")
-    if not pa.types.is_floating(column.type):
-        return column.cast(pa.string())
-    # Python's shortest form, which is not Arrow's; weights and scores repeat.
-    encoded = column.dictionary_encode()
-    numbers = encoded.dictionary.to_pylist()
-    if not all(map(math.isfinite, numbers)):
-        raise ValueError("a number of the dataset is not finite")
-    return pa.array(map(repr, numbers), pa.string()).take(encoded.indices)
