@@ -79,12 +79,10 @@ def _labels(dataset: DatasetVersion, snapshot: Snapshot) -> Labels:
         kind = kinds.pop() if len(kinds) == 1 else Question.Kind.TEXT
         return Labels(dataset.question, label_type(dataset.question, kind), forms)
     found, _ = selection.rows_of(dataset)
-    used = found.order_by().values("rubric_version_id").distinct()
-    return settle(
-        forms,
-        dataset.question,
-        [row["rubric_version_id"] for row in snapshot.rows(used, "rubric_version_id")],
-    )
+    # A first row for each version comes by index; the distinct versions would cost all the rows.
+    first_rows = {form: found.order_by().filter(rubric_version=form)[:1] for form in forms}
+    used = [form for form, first in first_rows.items() if any(snapshot.rows(first, "pk"))]
+    return settle(forms, dataset.question, used)
 
 
 def _write_rows(

@@ -50,7 +50,7 @@ def batches(
     One batch is read ahead in a thread, since PostgreSQL has only a socket's buffer of room and
     would stand still while a batch is worked on.
     """
-    types = _read_types(paths)
+    types = read_types(paths)
     lines = snapshot.lines(found, *paths.values())
     with closing(lines), ThreadPoolExecutor(1) as ahead:
         coming = ahead.submit(_take, lines)
@@ -68,7 +68,8 @@ def _take(lines: Iterator[memoryview | bytes]) -> bytes:
         return buffer.getvalue()
 
 
-def _read_types(paths: dict[str, str]) -> dict[str, pa.DataType]:
+def read_types(paths: dict[str, str]) -> dict[str, pa.DataType]:
+    """By column the type that it is read with."""
     told = {column.name: column.type for column in columns_of("raw", "text")}
     types = {name: ARROW[told.get(name, "text")] for name in paths} | {
         name: type_ for name, type_ in _READ_ONLY.items() if name in paths
