@@ -57,7 +57,7 @@ class RowMaker:
         """The rows of a batch that may leave, in order."""
         kept = read.filter(self._may_leave(read))
         if not kept.num_rows:
-            return self.schema.empty_table().combine_chunks().to_batches()[0]
+            return pa.RecordBatch.from_pylist([], schema=self.schema)
         made = dict(zip(kept.schema.names, kept.columns, strict=True))
         made |= self._drawn(made)
         made |= self._judged(made) if self.dataset.kind == RAW else self._resolved(made)

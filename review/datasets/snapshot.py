@@ -3,11 +3,12 @@
 The connection is its own, so that the job can report its progress, which writes, meanwhile.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
@@ -44,15 +45,21 @@ class Snapshot:
             yield dict(zip(names, row, strict=True))
 
     def lines(self, found: QuerySet[Any], *names: str) -> Generator[memoryview | bytes, None, None]:
-        """The same as lines of CSV, as COPY writes them: one item a row, until all are read."""
+        """The same as lines of CSV, as COPY writes them: one item a row.
+
+        They may be read in another thread, while the connection does nothing else.
+        """
         query = found.values_list(*names).query
         sql, parameters = query.get_compiler(connection=self._connection).as_sql()
-        command = f"COPY ({sql}) TO STDOUT (FORMAT csv)"
-        with (
-            self._connection.connection.cursor() as cursor,
-            cursor.copy(command, parameters) as copy,
-        ):
-            yield from copy
+        return _copy(self._connection.connection, sql, parameters)
+
+
+def _copy(
+    connection: psycopg.Connection[Any], sql: str, parameters: Sequence[Any]
+) -> Generator[memoryview | bytes, None, None]:
+    command = f"COPY ({sql}) TO STDOUT (FORMAT csv)"
+    with connection.cursor() as cursor, cursor.copy(command, parameters) as copy:
+        yield from copy
 
 
 @contextmanager
