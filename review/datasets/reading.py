@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 from django.db.models import QuerySet
+from psycopg.abc import Buffer
 from pyarrow import csv
 
 from review.datasets.columns import columns_of
@@ -59,7 +60,7 @@ def batches(
             yield _parse(data, types)
 
 
-def _take(lines: Iterator[memoryview | bytes]) -> bytes:
+def _take(lines: Iterator[Buffer]) -> bytes:
     """The lines of one batch, empty after the last."""
     with BytesIO() as buffer:
         for line in islice(lines, BATCH_ROWS):

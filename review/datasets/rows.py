@@ -26,7 +26,7 @@ from review.datasets.columns import (
 from review.datasets.labels import Labels
 from review.datasets.reading import ARROW
 from review.datasets.tally import Tally
-from review.datasets.weights import weigh
+from review.datasets.weights import NO_ROUND, weigh
 from review.models import Case, DatasetVersion
 from review.selectors.finished_rounds import FinishedRound
 
@@ -86,25 +86,22 @@ class RowMaker:
     def _drawn(self, read: Columns) -> Columns:
         """How the record came to be judged: stratum, probability, and its case's weight."""
         is_certain = pc.equal(read["case_kind"], Case.Kind.ESCALATED.value)
-        drawn = _flags(pc.is_valid(read["round_id"]))
-        position = _numbers(read["position"], 0)[drawn]
-        round_ids = _numbers(read["round_id"], 0)[drawn]
-        weight = _flags(is_certain).astype(np.float64)
-        weight[drawn] = weigh(
+        round_ids = _numbers(read["round_id"], NO_ROUND)
+        positions = _numbers(read["position"], 0)
+        certain_too = _flags(read["is_certain_too"])
+        weight = weigh(
             round_ids,
-            position,
-            _numbers(read["gain"], 0.0)[drawn],
-            _numbers(read["inclusion_probability"], 0.0)[drawn],
-            self.draws,
+            positions,
+            _numbers(read["gain"], 0.0),
+            _numbers(read["inclusion_probability"], 1.0),
+            is_certain=_flags(is_certain),
+            is_certain_too=certain_too,
+            draws=self.draws,
         )
-        # The record is in the certain stratum, where it weighs 1; once is enough.
-        certain_too = drawn & _flags(read["is_certain_too"])
-        weight[certain_too] = 0.0
-        self.tally.certain_too += int(certain_too.sum())
-        in_prefix = _flags(is_certain).copy()
+        self.tally.certain_too += int((certain_too & (round_ids != NO_ROUND)).sum())
         distinct, place = np.unique(round_ids, return_inverse=True)
-        prefixes = np.array([self.draws[int(one)].prefix for one in distinct], dtype=np.int64)
-        in_prefix[drawn] |= position < prefixes[place]
+        ends = [0 if one == NO_ROUND else self.draws[one].prefix for one in distinct.tolist()]
+        in_prefix = _flags(is_certain) | (positions < np.array(ends, dtype=np.int64)[place])
         return {
             "split": pc.if_else(read["held_out"], EVALUATION, TRAIN),
             "stratum": pc.coalesce(

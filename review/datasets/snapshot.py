@@ -12,6 +12,7 @@ import psycopg
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
+from psycopg.abc import Buffer
 
 CHUNK = 2_000
 _ISOLATION = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -44,7 +45,7 @@ class Snapshot:
         for row in compiler.results_iter(chunked_fetch=True, chunk_size=CHUNK, tuple_expected=True):
             yield dict(zip(names, row, strict=True))
 
-    def lines(self, found: QuerySet[Any], *names: str) -> Generator[memoryview | bytes, None, None]:
+    def lines(self, found: QuerySet[Any], *names: str) -> Generator[Buffer, None, None]:
         """The same as lines of CSV, as COPY writes them: one item a row.
 
         They may be read in another thread, while the connection does nothing else.
@@ -56,7 +57,7 @@ class Snapshot:
 
 def _copy(
     connection: psycopg.Connection[Any], sql: str, parameters: Sequence[Any]
-) -> Generator[memoryview | bytes, None, None]:
+) -> Generator[Buffer, None, None]:
     command = f"COPY ({sql}) TO STDOUT (FORMAT csv)"
     with connection.cursor() as cursor, cursor.copy(command, parameters) as copy:
         yield from copy
