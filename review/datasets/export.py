@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from oversight.lib import codec
 from review.datasets import manifest as manifests
-from review.datasets import selection, writers
+from review.datasets import reading, selection, writers
 from review.datasets.columns import (
     EVALUATION,
     EVALUATION_KIND,
@@ -19,7 +21,7 @@ from review.datasets.columns import (
 )
 from review.datasets.labels import Labels, label_type, read_forms, settle, versions_used
 from review.datasets.rows import RowMaker
-from review.datasets.snapshot import CHUNK, Snapshot
+from review.datasets.snapshot import Snapshot
 from review.models import DatasetVersion, Question
 from review.selectors import finished_rounds
 
@@ -52,11 +54,11 @@ def write(
         row["completed_prefix"] = draws[row["id"]].prefix
         row["omega"] = draws[row["id"]].omega
     labels = _labels(dataset, snapshot)
-    maker = RowMaker(dataset, labels, draws)
     columns = columns_of(dataset.kind, labels.type)
+    maker = RowMaker(dataset, labels, draws, columns)
     found, paths = selection.rows_of(dataset)
-    read = snapshot.rows(found, *paths.values())
-    splits = _write_rows(dataset, maker, _named(read, paths), folder, columns, report)
+    read = reading.batches(snapshot, found, paths)
+    splits = _write_rows(dataset, maker, read, folder, columns, report)
     facts = [writers.fact_of(folder / path, folder, n) for path, n in splits.values()]
     writers.write_text(
         folder / CARD, manifests.card(dataset, snapshot, maker.tally, columns, splits)
@@ -77,23 +79,16 @@ def _labels(dataset: DatasetVersion, snapshot: Snapshot) -> Labels:
         kind = kinds.pop() if len(kinds) == 1 else Question.Kind.TEXT
         return Labels(dataset.question, label_type(dataset.question, kind), forms)
     found, _ = selection.rows_of(dataset)
-    used = found.order_by().values("rubric_version_id").distinct()
-    return settle(
-        forms,
-        dataset.question,
-        [row["rubric_version_id"] for row in snapshot.rows(used, "rubric_version_id")],
-    )
-
-
-def _named(read: Iterator[dict[str, Any]], paths: dict[str, str]) -> Iterator[dict[str, Any]]:
-    for row in read:
-        yield {name: row[path] for name, path in paths.items()}
+    # A first row for each version comes by index; the distinct versions would cost all the rows.
+    first_rows = {form: found.order_by().filter(rubric_version=form)[:1] for form in forms}
+    used = [form for form, first in first_rows.items() if any(snapshot.rows(first, "pk"))]
+    return settle(forms, dataset.question, used)
 
 
 def _write_rows(
     dataset: DatasetVersion,
     maker: RowMaker,
-    read: Iterator[dict[str, Any]],
+    read: Iterator[pa.RecordBatch],
     folder: Path,
     columns: tuple[Column, ...],
     report: Callable[[int], None],
@@ -112,12 +107,13 @@ def _write_rows(
                 opened[split] = path, writer
             return opened[split][1]
 
-        while chunk := list(islice(read, CHUNK)):
-            rows = maker.make(chunk)
+        for batch in read:
+            rows = maker.make(batch)
             for split in (TRAIN, EVALUATION):
-                if part := [row for row in rows if row["split"] == split]:
+                part = rows.filter(pc.equal(rows["split"], split))
+                if part.num_rows:
                     writer_of(split).write(part)
-            done += len(chunk)
+            done += batch.num_rows
             report(done)
         if not opened:  # an empty dataset is a dataset: its header says what it would hold
             writer_of(EVALUATION if dataset.kind == EVALUATION_KIND else TRAIN)

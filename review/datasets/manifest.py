@@ -11,8 +11,8 @@ from django.conf import settings
 from oversight.lib.clock import rfc3339
 from review.datasets.columns import FORMAT_VERSION, RAW, Column
 from review.datasets.labels import Labels
-from review.datasets.rows import Tally
 from review.datasets.snapshot import Snapshot
+from review.datasets.tally import Tally
 from review.models import DatasetVersion
 
 WEIGHTS = (

@@ -1,165 +1,258 @@
-"""From what was read to the rows of the files: label, weight, split, consent."""
+"""From what was read to the rows of the files: label, weight, split, consent.
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+Whole columns at a time. What repeats (answers, clauses, forms, reviewers) is settled once for each
+distinct value of a batch.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from oversight.audit.services import content_hmac
 from oversight.lib import codec
-from review.datasets.columns import CLASSIFICATION, EVALUATION, RAW, TRAIN, WITH_CONTENT
+from review.datasets.columns import (
+    CLASSIFICATION,
+    EVALUATION,
+    RAW,
+    TRAIN,
+    WITH_CONTENT,
+    Column,
+)
 from review.datasets.labels import Labels
-from review.datasets.weights import weigh
+from review.datasets.reading import ARROW
+from review.datasets.tally import Tally
+from review.datasets.weights import NO_ROUND, weigh
 from review.models import Case, DatasetVersion
 from review.selectors.finished_rounds import FinishedRound
 
 CERTAIN = "certain"
-OTHER = "(other)"
 _PSEUDONYM = 16  # hexadecimal digits
-_MAX_DISTINCT = 200  # what clients name freely may not swell the manifest
+_NO_RESOLUTION = {"n_verdicts": 0, "agreement": None, "n_counted": 0, "is_counted": False}
 
-
-@dataclass
-class Tally:
-    """What the manifest says about rows, counted while they stream by."""
-
-    n_rows: int = 0
-    withheld: Counter[str] = field(default_factory=Counter)
-    emptied: Counter[str] = field(default_factory=Counter)
-    consent: Counter[tuple[bool, str]] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
-    strata: Counter[str] = field(default_factory=Counter)
-    beyond_prefix: int = 0
-    certain_too: int = 0
-    weight_sum: float = 0.0
-    forms: set[int] = field(default_factory=set)
-    models: set[tuple[str, str]] = field(default_factory=set)
-    scorers: set[tuple[str, int]] = field(default_factory=set)
+Columns = dict[str, pa.Array]
 
 
 class RowMaker:
-    """Turns chunks of what was read into rows, and counts."""
+    """Turns batches of what was read into rows, and counts."""
 
     def __init__(
-        self, dataset: DatasetVersion, labels: Labels, draws: Mapping[int, FinishedRound]
+        self,
+        dataset: DatasetVersion,
+        labels: Labels,
+        draws: Mapping[int, FinishedRound],
+        columns: Sequence[Column],
     ) -> None:
         self.dataset = dataset
         self.labels = labels
         self.draws = draws
+        self.schema = pa.schema([pa.field(c.name, ARROW[c.type]) for c in columns])
         self.tally = Tally()
 
-    def make(self, read: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows of a chunk that may leave, in order."""
-        kept = []
-        for row in read:
-            if reason := self._withheld(row):
-                self.tally.withheld[reason] += 1
-            else:
-                kept.append(row)
-        made = [
-            self._row(row, weight) for row, weight in zip(kept, self._weights(kept), strict=True)
-        ]
-        for row in made:
-            self._count(row)
-        return made
+    def make(self, read: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows of a batch that may leave, in order."""
+        kept = read.filter(self._may_leave(read))
+        if not kept.num_rows:
+            return pa.RecordBatch.from_pylist([], schema=self.schema)
+        made = dict(zip(kept.schema.names, kept.columns, strict=True))
+        made |= self._drawn(made)
+        made |= self._judged(made) if self.dataset.kind == RAW else self._resolved(made)
+        made |= self._labelled(made)
+        rows = pa.RecordBatch.from_arrays(
+            [_as(made[field.name], field.type) for field in self.schema], schema=self.schema
+        )
+        self.tally.count(kept, rows, self.labels)
+        self.tally.forms.update(pc.unique(made["form"]).to_pylist())
+        return rows
 
-    def _withheld(self, row: Mapping[str, Any]) -> str | None:
-        if row["erased_at"] is not None:
-            return "erased"
+    def _may_leave(self, read: pa.RecordBatch) -> pa.Array:
+        """Which rows may leave; the first reason that withholds a row counts."""
+        reasons = {"erased": pc.is_valid(read["erased_at"])}
         if self.dataset.kind == CLASSIFICATION:
-            if row["held_out"]:
-                return "held_out"
-            if not row["may_train"]:
-                return "no_training_consent"
-        return None
+            reasons["held_out"] = read["held_out"]
+            reasons["no_training_consent"] = pc.invert(read["may_train"])
+        kept = np.ones(read.num_rows, dtype=bool)
+        for reason, holds in reasons.items():
+            withheld = kept & _flags(holds)
+            if n := int(withheld.sum()):
+                self.tally.withheld[reason] += n
+            kept &= ~withheld
+        return pa.array(kept)
 
-    def _weights(self, rows: Iterable[dict[str, Any]]) -> list[float]:
-        """The weights of the rows' cases."""
-        found: list[float] = []
-        for round_id, members in groupby(rows, key=lambda row: row["round_id"]):
-            if round_id is None:
-                found += [float(row["case_kind"] == Case.Kind.ESCALATED) for row in members]
-            else:
-                found += weigh(members, self.draws[round_id])
-        return found
-
-    def _row(self, row: dict[str, Any], weight: float) -> dict[str, Any]:
-        is_certain = row["case_kind"] == Case.Kind.ESCALATED
-        draw = self.draws.get(row["round_id"])
-        if draw is not None and row["is_certain_too"]:
-            # The record is in the certain stratum, where it weighs 1; once is enough.
-            weight = 0.0
-            self.tally.certain_too += 1
-        made = {
-            **row,
-            "record_id": str(row["record_id"]),
-            "case_id": str(row["case_id"]),
-            "split": EVALUATION if row["held_out"] else TRAIN,
-            "stratum": row["round_stratum"] or (CERTAIN if is_certain else row["case_kind"]),
-            "in_prefix": is_certain or (draw is not None and row["position"] < draw.prefix),
-            "weight": weight,
+    def _drawn(self, read: Columns) -> Columns:
+        """How the record came to be judged: stratum, probability, and its case's weight."""
+        is_certain = pc.equal(read["case_kind"], Case.Kind.ESCALATED.value)
+        round_ids = _numbers(read["round_id"], NO_ROUND)
+        positions = _numbers(read["position"], 0)
+        certain_too = _flags(read["is_certain_too"])
+        weight = weigh(
+            round_ids,
+            positions,
+            _numbers(read["gain"], 0.0),
+            _numbers(read["inclusion_probability"], 1.0),
+            is_certain=_flags(is_certain),
+            is_certain_too=certain_too,
+            draws=self.draws,
+        )
+        self.tally.certain_too += int((certain_too & (round_ids != NO_ROUND)).sum())
+        distinct, place = np.unique(round_ids, return_inverse=True)
+        ends = [0 if one == NO_ROUND else self.draws[one].prefix for one in distinct.tolist()]
+        in_prefix = _flags(is_certain) | (positions < np.array(ends, dtype=np.int64)[place])
+        return {
+            "split": pc.if_else(read["held_out"], EVALUATION, TRAIN),
+            "stratum": pc.coalesce(
+                read["round_stratum"], pc.if_else(is_certain, CERTAIN, read["case_kind"])
+            ),
+            "in_prefix": pa.array(in_prefix),
+            "weight": pa.array(weight),
+            "inclusion_probability": pc.if_else(is_certain, 1.0, read["inclusion_probability"]),
         }
-        if is_certain:
-            made["inclusion_probability"] = 1.0
-        made |= self._judged(row, weight) if self.dataset.kind == RAW else self._resolved(row)
-        form = self.labels.forms[made["form"]]
-        made["label"] = self.labels.label(made["form"], made["violation"], made["answers"])
-        made["policy_version"] = form.policy_number
-        made["rubric_version"] = form.number
-        made["rubric_digest"] = form.digest
-        made["clause_hashes"] = codec.canonical(made.get("clause_hashes") or form.clauses).decode()
-        made["answers"] = codec.canonical(made["answers"]).decode()
-        return made
 
-    def _resolved(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _resolved(self, read: Columns) -> Columns:
         """What a resolved case says; content only where training consent lets it leave."""
-        told: dict[str, Any] = {}
-        if self.dataset.label_rule == "single" and row["first"]:
-            told |= {**row["first"], "label_rule": "single", "n_verdicts": 1, "agreement": None}
-        if self.dataset.kind in WITH_CONTENT and not row["may_train"]:
-            told |= {"input": None, "output": None}
-            self.tally.emptied["content_without_training_consent"] += 1
+        told: Columns = {}
+        if self.dataset.label_rule == "single":
+            has_first, first = pc.is_valid(read["first"]), _Parsed(read["first"])
+            for name, type_ in (("violation", pa.bool_()), ("form", pa.int64())):
+                own = first.column(lambda one, name=name: one[name], type_)  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+                told[name] = pc.if_else(has_first, own, read[name])
+            answers = first.column(lambda one: json.dumps(one["answers"]), pa.string())
+            told["answers"] = pc.if_else(has_first, answers, read["answers"])
+            told["label_rule"] = pc.if_else(has_first, "single", read["label_rule"])
+            told["n_verdicts"] = pc.if_else(has_first, 1, read["n_verdicts"])
+            told["agreement"] = pc.if_else(
+                has_first, pa.scalar(None, pa.float64()), read["agreement"]
+            )
+        if self.dataset.kind in WITH_CONTENT:
+            for name in ("input", "output"):
+                told[name] = _where(read["may_train"], read[name])
+            emptied = read["may_train"].false_count
+            self.tally.emptied["content_without_training_consent"] += emptied
         return told
 
-    def _judged(self, row: dict[str, Any], weight: float) -> dict[str, Any]:
+    def _judged(self, read: Columns) -> Columns:
         """What one verdict says. The counted verdicts of a case share its weight."""
-        resolution = row["resolution"] or {"n_verdicts": 0, "agreement": None, "verdicts": []}
-        counted = str(row["verdict_id"]) in resolution["verdicts"]
-        person = f"reviewer:{row['reviewer_id']}".encode()
-        told = {
-            "verdict_id": str(row["verdict_id"]),
-            "supersedes": str(row["supersedes"]) if row["supersedes"] else None,
-            "is_counted": counted,
-            "is_human": not row["ai_rater"],
-            "reviewer": row["ai_rater"] or content_hmac(self.dataset.project, person)[:_PSEUDONYM],
-            "label_rule": "single",
-            "n_verdicts": resolution["n_verdicts"],
-            "agreement": resolution["agreement"],
-            "weight": weight / len(resolution["verdicts"]) if counted else 0.0,
-            "texts": codec.canonical(row["texts"]).decode() if row["texts"] else None,
+        resolution = _Parsed(read["resolution"], _NO_RESOLUTION)
+        counted = _flags(resolution.column(lambda one: one["is_counted"], pa.bool_()))
+        n_counted = _numbers(resolution.column(lambda one: one["n_counted"], pa.int64()), 0)
+        weight = read["weight"].to_numpy()
+        is_human = pc.equal(read["ai_rater"], "")
+        person = pc.fill_null(read["reviewer_id"], "None")
+        return {
+            "is_counted": pa.array(counted),
+            "is_human": is_human,
+            "reviewer": pc.if_else(
+                is_human, _distinctly(person, self._pseudonym, pa.string()), read["ai_rater"]
+            ),
+            "label_rule": _constant("single", len(is_human)),
+            "n_verdicts": resolution.column(lambda one: one["n_verdicts"], pa.int64()),
+            "agreement": resolution.column(lambda one: one["agreement"], pa.float64()),
+            "weight": pa.array(np.where(counted, weight / np.where(counted, n_counted, 1), 0.0)),
+            **self._noted(read),
         }
-        hidden = "erased_note" if row["note_erased_at"] else None
-        if not row["may_train"]:
-            hidden = "note_without_training_consent"
-        if hidden:
-            self.tally.emptied[hidden] += bool(row["note"] or row["texts"])
-            told |= {"note": None, "texts": None}
-        return told
 
-    def _count(self, row: dict[str, Any]) -> None:
-        tally = self.tally
-        tally.n_rows += 1
-        _add(tally.consent, (row["may_train"], row["consent_basis"]), (row["may_train"], OTHER))
-        known = "known" if self.labels.type == "number" else str(row["label"])
-        _add(tally.labels, "unknown" if row["label"] is None else known, OTHER)
-        tally.strata[row["stratum"]] += 1
-        tally.beyond_prefix += not row["in_prefix"]
-        tally.weight_sum += row["weight"]
-        tally.forms.add(row["form"])
-        tally.models.add((row["model_name"], row["model_version"]))
-        tally.scorers.add((row["scorer"], row["scorer_version"]))
+    def _noted(self, read: Columns) -> Columns:
+        """Note and texts, where consent and erasure leave them."""
+        texts = _distinctly(read["texts"], _canonical_or_none, pa.string())
+        told = _flags(pc.fill_null(pc.not_equal(read["note"], ""), False))
+        told = told | _flags(pc.is_valid(texts))
+        may_train = _flags(read["may_train"])
+        erased = may_train & _flags(pc.is_valid(read["note_erased_at"]))
+        self.tally.emptied["note_without_training_consent"] += int((told & ~may_train).sum())
+        self.tally.emptied["erased_note"] += int((told & erased).sum())
+        shown = pa.array(may_train & ~erased)
+        return {"note": _where(shown, read["note"]), "texts": _where(shown, texts)}
+
+    def _pseudonym(self, person: str) -> str:
+        return content_hmac(self.dataset.project, f"reviewer:{person}".encode())[:_PSEUDONYM]
+
+    def _labelled(self, made: Columns) -> Columns:
+        """The label, and the versions and clauses that it rests on."""
+        forms = self.labels.forms
+        answers = made["answers"].dictionary_encode()
+        decoded = [json.loads(text) for text in answers.dictionary.to_pylist()]
+        keys = list(
+            zip(
+                made["form"].to_pylist(),
+                made["violation"].to_pylist(),
+                answers.indices.to_pylist(),
+                strict=True,
+            )
+        )
+        labels = {
+            key: self.labels.label(key[0], key[1], decoded[key[2]]) for key in dict.fromkeys(keys)
+        }
+        form = made["form"]
+        clauses = _distinctly(form, lambda one: _canonical(forms[one].clauses), pa.string())
+        if self.dataset.kind == RAW:
+            own = _distinctly(made["clause_hashes"], _canonical_or_none, pa.string())
+            clauses = pc.coalesce(own, clauses)
+        canonical = pa.array([_canonical(one) for one in decoded], pa.string())
+        return {
+            "label": pa.array([labels[key] for key in keys], self.schema.field("label").type),
+            "policy_version": _distinctly(form, lambda v: forms[v].policy_number, pa.int64()),
+            "rubric_version": _distinctly(form, lambda v: forms[v].number, pa.int64()),
+            "rubric_digest": _distinctly(form, lambda v: forms[v].digest, pa.string()),
+            "clause_hashes": clauses,
+            "answers": canonical.take(answers.indices),
+        }
 
 
-def _add(counter: "Counter[Any]", key: Any, other: Any) -> None:
-    counter[key if key in counter or len(counter) < _MAX_DISTINCT else other] += 1
+class _Parsed:
+    """A column of JSON, parsed once for each distinct value."""
+
+    def __init__(self, column: pa.Array, null: Any = None) -> None:
+        self._null = null
+        filled = pc.fill_null(column, "null").dictionary_encode()
+        self._places = filled.indices
+        self._values = [json.loads(text) for text in filled.dictionary.to_pylist()]
+
+    def column(self, of: Callable[[Any], Any], type_: pa.DataType) -> pa.Array:
+        """`of` each value as a column; NULL, or the stand-in taken for it, where it is NULL."""
+        values = [self._null if value is None else value for value in self._values]
+        found = [None if value is None else of(value) for value in values]
+        return pa.array(found, type_).take(self._places)
+
+
+def _distinctly(column: pa.Array, of: Callable[[Any], Any], type_: pa.DataType) -> pa.Array:
+    """`of` each value, called once for each distinct one; NULL stays NULL."""
+    encoded = column.dictionary_encode()
+    values = [of(value) for value in encoded.dictionary.to_pylist()]
+    return pa.array(values, type_).take(encoded.indices)
+
+
+def _canonical(value: Any) -> str:
+    return codec.canonical(value).decode()
+
+
+def _canonical_or_none(text: str) -> str | None:
+    value = json.loads(text)
+    return _canonical(value) if value else None
+
+
+def _where(shown: pa.Array, column: pa.Array) -> pa.Array:
+    return pc.if_else(shown, column, pa.scalar(None, column.type))
+
+
+def _as(column: pa.Array, type_: pa.DataType) -> pa.Array:
+    if pa.types.is_timestamp(type_) and column.type != type_:
+        return pc.floor_temporal(column, unit="millisecond").cast(type_, safe=False)
+    return column.cast(type_)
+
+
+def _constant(text: str, n: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text), n)
+
+
+def _flags(column: pa.Array) -> npt.NDArray[np.bool_]:
+    found: npt.NDArray[np.bool_] = column.to_numpy(zero_copy_only=False)
+    return found
+
+
+def _numbers(column: pa.Array, null: float) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = pc.fill_null(column, null).to_numpy()
+    return found

@@ -1,16 +1,18 @@
-"""One moment of the database, read by server-side cursor: memory stays flat however many rows.
+"""One moment of the database, read by server-side cursor or COPY: memory stays flat.
 
 The connection is its own, so that the job can report its progress, which writes, meanwhile.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
+from psycopg.abc import Buffer
 
 CHUNK = 2_000
 _ISOLATION = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -42,6 +44,23 @@ class Snapshot:
         compiler = query.get_compiler(connection=self._connection)
         for row in compiler.results_iter(chunked_fetch=True, chunk_size=CHUNK, tuple_expected=True):
             yield dict(zip(names, row, strict=True))
+
+    def lines(self, found: QuerySet[Any], *names: str) -> Generator[Buffer, None, None]:
+        """The same as lines of CSV, as COPY writes them: one item a row.
+
+        They may be read in another thread, while the connection does nothing else.
+        """
+        query = found.values_list(*names).query
+        sql, parameters = query.get_compiler(connection=self._connection).as_sql()
+        return _copy(self._connection.connection, sql, parameters)
+
+
+def _copy(
+    connection: psycopg.Connection[Any], sql: str, parameters: Sequence[Any]
+) -> Generator[Buffer, None, None]:
+    command = f"COPY ({sql}) TO STDOUT (FORMAT csv)"
+    with connection.cursor() as cursor, cursor.copy(command, parameters) as copy:
+        yield from copy
 
 
 @contextmanager

@@ -1,30 +1,27 @@
 """Writers of the three formats: one file each, streamed, flushed to the disk at the end."""
 
-import csv
 import hashlib
-import io
 import os
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oversight.lib import codec
-from oversight.lib.clock import rfc3339
+from review.datasets.cells import csv_cells, json_cells
 from review.datasets.columns import Column
+from review.datasets.reading import ARROW
 
-# A spreadsheet takes a cell that begins so for a formula.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _READ = 1 << 20
 
 
 class Writer(Protocol):
     n_rows: int
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None: ...
+    def write(self, rows: pa.RecordBatch) -> None: ...
     def close(self) -> None: ...
 
 
@@ -36,6 +33,14 @@ class _TextWriter:
         self.n_rows = 0
         self.file = path.open("wb")
 
+    def _write_joined(self, heads: Sequence[str], cells: Sequence[pa.Array], end: str) -> None:
+        """One line a row: each cell after its head, then the end. Joined by Arrow as one buffer."""
+        parts = [part for pair in zip(heads, cells, strict=True) for part in pair]
+        lines = pc.binary_join_element_wise(*parts, end, "")
+        _, _, data = lines.buffers()
+        self.file.write(data)
+        self.n_rows += len(lines)
+
     def close(self) -> None:
         self.file.flush()
         os.fsync(self.file.fileno())
@@ -45,11 +50,14 @@ class _TextWriter:
 class JsonLinesWriter(_TextWriter):
     """One JSON object a line, every column in every object."""
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        for row in rows:
-            told = {column.name: _plain(row.get(column.name)) for column in self.columns}
-            self.file.write(codec.encode(told) + b"\n")
-        self.n_rows += len(rows)
+    def __init__(self, path: Path, columns: Sequence[Column]) -> None:
+        super().__init__(path, columns)
+        names = [codec.encode(column.name).decode() for column in columns]
+        self._heads = [f"{',' if index else '{'}{name}:" for index, name in enumerate(names)]
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        cells = [json_cells(rows[column.name]) for column in self.columns]
+        self._write_joined(self._heads, cells, "}\n")
 
 
 class CsvWriter(_TextWriter):
@@ -57,30 +65,26 @@ class CsvWriter(_TextWriter):
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         super().__init__(path, columns)
-        self._write_lines([[column.name for column in columns]])
+        self._heads = ["", *("," for _ in columns[1:])]
+        self.file.write((",".join(column.name for column in columns) + "\r\n").encode())
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        self._write_lines([_cell(row.get(c.name), c) for c in self.columns] for row in rows)
-        self.n_rows += len(rows)
-
-    def _write_lines(self, lines: Iterable[list[str]]) -> None:
-        buffer = io.StringIO()
-        csv.writer(buffer, lineterminator="\r\n").writerows(lines)
-        self.file.write(buffer.getvalue().encode())
+    def write(self, rows: pa.RecordBatch) -> None:
+        cells = [csv_cells(rows[column.name]) for column in self.columns]
+        self._write_joined(self._heads, cells, "\r\n")
 
 
 class ParquetWriter:
-    """One row group per chunk, zstd."""
+    """One row group per batch, zstd."""
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
-        self.schema = pa.schema([pa.field(c.name, _ARROW[c.type]) for c in columns])
+        schema = pa.schema([pa.field(c.name, ARROW[c.type]) for c in columns])
         self.n_rows = 0
         self.file = path.open("wb")
-        self.parquet = pq.ParquetWriter(self.file, self.schema, compression="zstd")
+        self.parquet = pq.ParquetWriter(self.file, schema, compression="zstd")
 
-    def write(self, rows: Sequence[dict[str, Any]]) -> None:
-        self.parquet.write_table(pa.Table.from_pylist(list(rows), schema=self.schema))
-        self.n_rows += len(rows)
+    def write(self, rows: pa.RecordBatch) -> None:
+        self.parquet.write_batch(rows)
+        self.n_rows += rows.num_rows
 
     def close(self) -> None:
         self.parquet.close()
@@ -89,13 +93,6 @@ class ParquetWriter:
         self.file.close()
 
 
-_ARROW = {
-    "text": pa.string(),
-    "integer": pa.int64(),
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "time": pa.timestamp("ms", tz="UTC"),
-}
 _WRITERS: dict[str, type[JsonLinesWriter | CsvWriter | ParquetWriter]] = {
     "jsonl": JsonLinesWriter,
     "csv": CsvWriter,
@@ -106,11 +103,6 @@ _WRITERS: dict[str, type[JsonLinesWriter | CsvWriter | ParquetWriter]] = {
 def open_writer(format_name: str, path: Path, columns: Sequence[Column]) -> Writer:
     """A writer of a new file at `path`."""
     return _WRITERS[format_name](path, columns)
-
-
-def defuse(text: str) -> str:
-    """The text as a cell that no spreadsheet runs."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def write_text(path: Path, text: str) -> None:
@@ -142,19 +134,3 @@ def fact_of(path: Path, root: Path, n_rows: int | None = None) -> dict[str, Any]
         "sha256": digest.hexdigest(),
     }
     return fact if n_rows is None else {**fact, "rows": n_rows}
-
-
-def _plain(value: Any) -> Any:
-    return rfc3339(value) if isinstance(value, datetime) else value
-
-
-def _cell(value: Any, column: Column) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return repr(value)
-    return defuse(value) if column.type == "text" else str(value)

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+import numpy as np
 from django.db.models import Exists, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Now
 
-from review.datasets.weights import weigh
 from review.models import CaseResolution, ReviewQueue, SamplingRound
 from review.selectors import finished_rounds
 from review.selectors.finished_rounds import FinishedRound
@@ -107,7 +107,11 @@ def judged(rounds: Sequence[SettledRound], segments: Iterable[str]) -> list[Judg
         )
         paths = {name: F(path) for name, path in _PATHS.items()}
         rows = list(resolved.values("violation", "rubric_version_id", **paths))
-        weights = weigh(rows, made.draw)
+        weights = made.draw.weights(
+            np.array([row["position"] for row in rows], dtype=np.int64),
+            np.array([row["gain"] for row in rows], dtype=np.float64),
+            np.array([row["inclusion_probability"] for row in rows], dtype=np.float64),
+        ).tolist()
         found += [
             Judged(
                 window=made.window.number,

@@ -19,10 +19,11 @@ from oversight.tenancy.models import Project
 from review.datasets import selection
 from review.datasets.columns import CALIBRATION
 from review.datasets.labels import Form, Labels, Rows, read_forms, settle, versions_used
-from review.datasets.rows import RowMaker
 from review.datasets.snapshot import Present
-from review.models import CaseResolution, DatasetVersion, Question, ReviewQueue
+from review.datasets.weights import NO_ROUND, weigh
+from review.models import Case, CaseResolution, DatasetVersion, Question, ReviewQueue
 from review.selectors import finished_rounds
+from review.selectors.finished_rounds import FinishedRound
 from scoring.core.scorers.decision_v1 import context_text
 from scoring.models import InferenceRecord
 
@@ -129,8 +130,10 @@ def labels_of(
     ]
     left_out: Counter[str] = Counter()
     kept = _open_to_learning(queue.project, read, pooled, left_out)
-    maker = RowMaker(dataset, labels, draws)
-    return _columns(queue, question, maker.make(kept), labels, left_out)
+    for row, weight in zip(kept, _weights(kept, draws), strict=True):
+        row["label"] = labels.label(row["form"], row["violation"], row["answers"])
+        row["weight"] = weight
+    return _columns(queue, question, kept, labels, left_out)
 
 
 def n_resolved_since(queue: ReviewQueue, resolution_id: int) -> int:
@@ -190,6 +193,24 @@ def _open_to_learning(
     return kept
 
 
+def _weights(
+    rows: Sequence[dict[str, Any]], draws: Mapping[int, FinishedRound]
+) -> npt.NDArray[np.float64]:
+    def drawn(name: str, otherwise: float, dtype: type[np.generic]) -> npt.NDArray[Any]:
+        values = [otherwise if row["round_id"] is None else row[name] for row in rows]
+        return np.array(values, dtype=dtype)
+
+    return weigh(
+        drawn("round_id", NO_ROUND, np.int64),
+        drawn("position", 0, np.int64),
+        drawn("gain", 0.0, np.float64),
+        drawn("inclusion_probability", 1.0, np.float64),
+        is_certain=np.array([r["case_kind"] == Case.Kind.ESCALATED for r in rows], dtype=np.bool_),
+        is_certain_too=np.array([row["is_certain_too"] for row in rows], dtype=np.bool_),
+        draws=draws,
+    )
+
+
 def _columns(
     queue: ReviewQueue,
     question: str,
@@ -209,7 +230,7 @@ def _columns(
     return LearningLabels(
         queue=queue,
         question=question,
-        record_ids=[UUID(row["record_id"]) for row in rows],
+        record_ids=[row["record_id"] for row in rows],
         groups=[row["group"] for row in rows],
         model_versions=integers("model_version_id"),
         scorer_versions=integers("scorer_version_id"),

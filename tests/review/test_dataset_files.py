@@ -6,6 +6,7 @@ import io
 import json
 from datetime import timedelta
 
+import pyarrow as pa
 import pytest
 
 from oversight.jobs import services as jobs
@@ -80,7 +81,8 @@ def test_a_spreadsheet_runs_no_cell(tmp_path):
     cells = ["=1+1", "+1", "-1", "@a", "\tx", "\rx", "safe", "a=b"]
     wanted = [columns.Column("text", "text", ""), columns.Column("number", "number", "")]
     writer = writers.open_writer("csv", tmp_path / "x.csv", wanted)
-    writer.write([{"text": cell, "number": -1.5} for cell in cells])
+    rows = [{"text": cell, "number": -1.5} for cell in cells]
+    writer.write(pa.RecordBatch.from_pylist(rows))
     writer.close()
     read = list(csv.reader(io.StringIO((tmp_path / "x.csv").read_bytes().decode(), newline="")))
     assert [row[0] for row in read[1:]] == [f"'{cell}" for cell in cells[:6]] + cells[6:]

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from oversight.jobs.models import Job
-from review.datasets import weights
 from review.models import (
     Case,
     CaseEvidence,
@@ -147,8 +146,10 @@ def test_weights_are_unbiased_under_every_prefix():
             **{"threshold_kind": "finite", "cut": None, "beyond": None},
             "unfinished": selections[prefix],
         }
-        found = weights.weigh(selections, finished_rounds.finish([stored])[1])
-        assert found[prefix:] == [0.0] * (budget - prefix)
+        found = finished_rounds.finish([stored])[1].weights(
+            np.arange(budget), gains[draw.selected], draw.inclusion_probabilities
+        )
+        assert not found[prefix:].any()
         np.testing.assert_allclose(found[:prefix], 1 / sampling.prefix_inclusion(draw, prefix))
         totals.append(sum(found))
     error = np.std(totals) / np.sqrt(len(totals))
