@@ -13,6 +13,7 @@ ALL = set(Role.values)
 OWNER = {"owner"}
 WRITERS = {"policy_admin", "owner"}
 LEADERS = {"lead", "engineer", "owner"}
+LEARNERS = {"engineer", "owner"}
 AUDITORS = {"auditor", "owner"}
 
 # Name, its arguments besides the project, method, the roles that it opens to.
@@ -48,6 +49,12 @@ TABLE = [
     ("review:queue_settings", [], "GET", LEADERS),
     ("review:queue_new", [], "GET", LEADERS),
     ("review:queue_edit", ["default"], "GET", LEADERS),
+    ("review:posterior_list", ["default"], "GET", ALL - {"reviewer"}),
+    ("review:posterior_use", ["default", 1], "POST", LEADERS),
+    ("review:learning", [], "GET", ALL - {"reviewer"}),
+    ("review:learning_change", [], "POST", LEARNERS),
+    ("review:learning_start", [], "POST", LEARNERS),
+    ("review:proxy_gap", [], "GET", ALL - {"reviewer"}),
     ("review:estimates", [], "GET", ALL - {"reviewer"}),
     ("review:estimate_hours", [], "GET", ALL - {"reviewer"}),
     ("audit:event_list", [], "GET", AUDITORS),
@@ -98,6 +105,7 @@ def test_no_page_is_forgotten():
             (
                 *("review.views.policies", "review.views.rubrics"),
                 *("review.views.queue_settings", "review.views.estimates"),
+                *("review.views.posteriors", "review.views.learning"),
             )
         )
         if namespace in mine or (namespace in rules and in_rules):
