@@ -14,6 +14,8 @@ def percent(share: float | None) -> str:
         return "–"
     value = 100.0 * share
     digits = 2 if value < 1.0 else 1
+    if 0.0 < value < 0.001:
+        return "<0.001\N{NO-BREAK SPACE}%"
     text = f"{value:.3g}" if 0.0 < value < 0.1 else f"{value:.{digits}f}"
     return f"{text}\N{NO-BREAK SPACE}%"
 
