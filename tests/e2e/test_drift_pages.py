@@ -67,7 +67,7 @@ def test_what_moved_is_read_by_everybody_who_may_read_figures(world, visit, foun
     assert plain.page.locator(".drift-entry").count() == 1
     plain.page.get_by_role("link", name=f"Report {moved.pk}", exact=True).last.click()
     sentence = next(a["sentence"] for a in moved.alarms if a["name"] == "refusal")
-    assert sentence in plain.page.inner_text("main")
+    assert sentence[:1].upper() + sentence[1:] in plain.page.inner_text("main")
 
 
 def test_reports_over_the_api_and_across_projects(world, other_world, found):
