@@ -161,6 +161,7 @@ def fit_space(
         prior_of_score=plain.prior_of_score,
         signal_mean=plain.signal_mean,
         signal_sd=plain.signal_sd,
+        signal_prior_sd=plain.signal_prior_sd,
     )
     return Space(columns, models, joined)
 
