@@ -2,7 +2,8 @@
 
 DATABASE_URL and REDIS_URL are respected where they are set. The servers die with the run, by
 kernel signal even when it is killed, and the next run removes their files. They are non-durable,
-since nobody needs their data, unless OVERSIGHT_TEST_DURABLE is set.
+since nobody needs their data, unless OVERSIGHT_TEST_DURABLE is set. Each worker of pytest-xdist has
+servers of its own, since tests stop, freeze and flush them; the controller has none.
 """
 
 import os
@@ -38,12 +39,20 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     # Cleanups run last in, first out: the folders go when the servers have stopped.
     early_config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
-    if "DATABASE_URL" not in os.environ or "REDIS_URL" not in os.environ:
+    if not _is_controller(early_config):
         _start_servers(early_config, folder)
     return (yield)
 
 
+def _is_controller(config: pytest.Config) -> bool:
+    """Whether other processes run the tests of this one."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    return bool(getattr(config.known_args_namespace, "numprocesses", None)) and not is_worker
+
+
 def _start_servers(config: pytest.Config, folder: Path) -> None:
+    if "DATABASE_URL" in os.environ and "REDIS_URL" in os.environ:
+        return
     where = places.prepare(folder)
     config.add_cleanup(lambda: places.remove(where))
     if "DATABASE_URL" not in os.environ:
