@@ -156,7 +156,7 @@ def _fill_window(project: Project, number: int, n_records: int) -> None:
             "input": text,
             "output": text,
             "fingerprint": vectors,
-            "reasons": np.full(n, b"\x01[]", "S3"),
+            "reasons": np.full(n, b"[]", "S2"),
             "intervention": None,
         }
         for table, columns in (("scoring_record", record), ("scoring_payload", payload)):

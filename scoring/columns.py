@@ -51,7 +51,8 @@ class Column:
         if self.kind == TERM:
             path = "$[*] ? (@.kind == $kind && @.name == $name).contribution"
             given = json.dumps({"kind": self.value, "name": self.name})
-            found = "(jsonb_path_query_first(p.reasons, %s::jsonpath, %s::jsonb) #>> '{}')::float8"
+            found = "jsonb_path_query_first(p.reasons::jsonb, %s::jsonpath, %s::jsonb)"
+            found = f"({found} #>> '{{}}')::float8"
             return f"COALESCE({found}, {MISSING})", [path, given]
         conditions, params = ["TRUE"], []
         if self.name == "region":

@@ -12,8 +12,8 @@ from review.beliefs.moments import ColdStart
 from review.models import CaseEvidence, SamplingRound
 from review.services import bases, draws, rounds, schedule, verification
 from review.strata import candidate_rule
-from scoring.columns import SEGMENT, SIGNAL, Column, Described, table
-from scoring.models import InferenceRecord
+from scoring.columns import SEGMENT, SIGNAL, TERM, Column, Described, table
+from scoring.models import InferenceRecord, RecordPayload
 from scoring.selectors import candidates
 from scoring.services import fitting, scorers, windows
 from scoring.storage import fixed_rows, spool
@@ -132,7 +132,18 @@ def test_columns_say_the_same_in_sql_and_in_python(owner, queue, send):
           for i in range(30)])  # fmt: skip
     window = windows.close_window(owner)
     version = InferenceRecord.objects.first().model_version_id
+    told_why = RecordPayload.objects.filter(
+        pk__in=InferenceRecord.objects.filter(context__minor=True).values("pk")
+    )
+    assert told_why.update(
+        reasons=[
+            {"name": "toxicity", "kind": "signal", "contribution": 0.5, "detail": ""},
+            {"name": "nearest", "kind": "detector", "contribution": -1.25, "detail": "near"},
+        ]
+    ) == 10  # fmt: skip
     asked = (
+        Column(TERM, "nearest", "detector"),
+        Column(TERM, "toxicity", "detector"),
         Column(SIGNAL, "toxicity"),
         Column(SIGNAL, "none"),
         Column(SEGMENT, "place", "north"),
@@ -144,13 +155,15 @@ def test_columns_say_the_same_in_sql_and_in_python(owner, queue, send):
     rule = candidate_rule(queue, "stream")
     (chunk,) = candidates.stream(window, rule, candidates.Wanted(asked))
     rows = InferenceRecord.objects.in_bulk([_uuid(one) for one in chunk.ids])
+    why = dict(RecordPayload.objects.filter(pk__in=rows).values_list("pk", "reasons"))
     told = table(
         asked,
         [
-            Described(row.model_version_id, row.region, row.context, row.signals, ())
+            Described(row.model_version_id, row.region, row.context, row.signals, why[row.pk])
             for row in (rows[key] for key in sorted(rows))
         ],
     )
+    assert set(told[np.isfinite(told[:, 0]), 0]) == {-1.25}
     np.testing.assert_array_equal(chunk.table, told)
 
 
