@@ -40,13 +40,14 @@ def backtest(api, number, **body):
 
 @pytest.fixture
 def judged(api, owner, reviewer, queue, send):
-    """Version 2, in use, looks at noise; version 3, proposed, at what matters. 130 judged."""
+    """Version 2, in use, looks at noise; version 3, proposed, at what matters. Some 500 judged, so
+    that no draw leaves the gain in doubt."""
     send(stream(360, seed=3, share=0))
     fit(api, signals={"noise": {}})
     assert api.post(f"{VERSIONS}/2/release").status_code == 200
     fit(api, signals={"toxicity": {}}, fingerprint_weight=2.0)
-    send(stream(250, first=1000, seed=4, share=0.25))
-    rounds.run(owner, queue=queue, budget=110)
+    send(stream(550, first=1000, seed=4, share=0.25))
+    rounds.run(owner, queue=queue, budget=450)
     judge_at_once(reviewer, queue)
     return api
 
