@@ -4,64 +4,20 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from django.db import transaction
-
-from oversight.jobs import services as jobs
 from oversight.jobs.models import Job
 from oversight.jobs.selectors import find_asker
-from oversight.lib import errors
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor, system_actor
 from review.models import ReviewQueue
-from review.services import backtesting, verified
+from review.services import verified
 from scoring.models import ScorerVersion
-from scoring.services import backtests, fitting, kinds, scorers
-
-KIND = "ensemble"  # the kind that learns from violations
+from scoring.services import backtests, fitting, scorers
 
 
 class Reports(Protocol):
     """What the work tells how far it is; raises where the job is not its own any more."""
 
     def report(self, done: int, total: int | None = None) -> None: ...
-
-
-def ask_for_refit(
-    actor: Actor,
-    *,
-    slug: str = scorers.DEFAULT,
-    queue: ReviewQueue | None = None,
-    question: str = "",
-    since: datetime | None = None,
-    until: datetime | None = None,
-    config: Mapping[str, Any] | None = None,
-) -> Job:
-    """A job that fits the next version with the verified labels of a queue, and backtests it.
-
-    Args:
-        queue, question: as in `backtesting.ask_for_backtest`.
-        since, until, config: as in `fitting.fit`.
-
-    Raises:
-        InvalidInput: no such question, malformed settings, or the window ends before it begins.
-    """
-    access.require(actor, "scorers:write")
-    queue = queue or backtesting.default_queue(actor.project)
-    backtesting.check_question(queue, question)
-    if since is not None and until is not None and since >= until:
-        raise errors.InvalidInput.at("until", "must lie after the window's beginning", "too_early")
-    kinds.allowed(KIND, config or {})
-    with transaction.atomic():
-        return jobs.enqueue(
-            actor,
-            "review.tasks.refit_scorer",
-            scorer=slug,
-            queue=queue.pk,
-            question=question,
-            since=since and since.isoformat(),
-            until=until and until.isoformat(),
-            config=dict(config or {}),
-        )
 
 
 def run(job: Job, progress: Reports) -> dict[str, Any]:
@@ -94,7 +50,7 @@ def refit(
     config: Mapping[str, Any] | None = None,
     job: Job | None = None,
 ) -> dict[str, Any]:
-    """Fit, propose and backtest; the arguments are those of `ask_for_refit`.
+    """Fit, propose and backtest; arguments as in `refit_requests.ask_for_refit`.
 
     Raises:
         InvalidInput: the window is too small, or cannot be fitted.

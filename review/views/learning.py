@@ -13,7 +13,7 @@ from oversight.tenancy.actors import Actor
 from review.forms.learning import LearningForm, as_fields
 from review.selectors import learning as selectors
 from review.selectors.queues import queues
-from review.services import learning, learning_settings, refitting
+from review.services import learning, learning_settings, refit_requests
 
 
 @login_required
@@ -50,7 +50,7 @@ def learning_start(request: HttpRequest, project: str) -> HttpResponse:
     chosen = learning_settings.settings_of(actor.project)
     try:
         if request.POST.get("refit"):
-            job = refitting.ask_for_refit(actor, queue=chosen.queue, question=chosen.question)
+            job = refit_requests.ask_for_refit(actor, queue=chosen.queue, question=chosen.question)
         else:
             job = learning.ask_to_learn(actor)
     except (errors.InvalidInput, errors.Conflict) as error:

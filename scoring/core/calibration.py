@@ -10,9 +10,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
+from scipy.optimize import isotonic_regression, minimize
 from scipy.special import expit, logit
-from sklearn.isotonic import isotonic_regression
 
 FloatArray = NDArray[np.float64]
 
@@ -198,8 +197,8 @@ def _fit_isotonic(scores: FloatArray, labels: FloatArray, weights: FloatArray) -
     for end in (0, -1):
         mass[end] += 1.0
         hits[end] += mean
-    values = isotonic_regression(hits / mass, sample_weight=mass, y_min=0.0, y_max=1.0)
-    return Calibration("isotonic", *_corners(knots, np.asarray(values)))
+    values = np.clip(isotonic_regression(hits / mass, weights=mass).x, 0.0, 1.0)
+    return Calibration("isotonic", *_corners(knots, values))
 
 
 def _corners(knots: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -7,7 +7,7 @@ from django.core.management import call_command
 
 from oversight.jobs.models import Job
 from review import tasks
-from review.services import refitting, rounds, verified
+from review.services import refit_requests, rounds, verified
 from scoring import tasks as scoring_tasks
 from scoring.models import Backtest, InferenceRecord, ScorerVersion
 from scoring.services import verdict_fitting
@@ -35,7 +35,7 @@ def judged(project, api, owner, reviewer, queue, send):
 
 def test_verified_violations_teach_the_next_version(judged, project, owner):
     labels = verified.verified_labels(judged)
-    job = refitting.ask_for_refit(owner)
+    job = refit_requests.ask_for_refit(owner)
     assert tasks.refit_scorer(str(job.pk)) == "done", Job.objects.get(pk=job.pk).error
     version = ScorerVersion.objects.get(scorer__project=project, number=3)
     assert version.status == "proposed"
@@ -95,4 +95,4 @@ def test_held_out_and_testing_violations_are_not_learnt(judged, project):
 
 def test_only_who_may_write_scorers_refits(judged, project):
     with pytest.raises(Exception, match="scorers:write"):
-        refitting.ask_for_refit(make_member(project))
+        refit_requests.ask_for_refit(make_member(project))
