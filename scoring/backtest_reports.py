@@ -8,7 +8,8 @@ import numpy.typing as npt
 from scoring.core.backtest import LEVEL, Comparison, Detection, Figure, Metrics, Report
 from scoring.core.reliability import reliability
 
-RULE = "tier_gain_v1"
+TIER_RULE = "tier_gain_v1"
+LOSS_RULE = "log_loss_interval_v1"
 MIN_LABELS_OF_SEGMENT = 10
 MIN_LABELS_OF_CALIBRATION = 20
 _WHY = {
@@ -54,11 +55,26 @@ def calibration_part(
 
 
 def verdict_of(report: dict[str, Any], has_reference: bool) -> dict[str, Any]:
-    """better, worse or undecided at the segments' tier, by the intervals of the two gains.
+    """better, worse or undecided: the one verdict on a version, by what sets it apart.
+
+    A version with a `calibration_gain` differs in its calibration alone; its tiers are those of
+    the other, and the interval of its log loss decides. Any other is judged by its tiers.
+    """
+    gain = report["calibration_gain"]
+    if gain:
+        reason = gain.get("reason", "")
+        if not reason and gain["says"] == "undecided":
+            reason = "the interval of the difference in log loss holds 0"
+        return {"rule": gain["rule"], "says": gain["says"], "reason": reason}
+    return _tier_verdict(report, has_reference)
+
+
+def _tier_verdict(report: dict[str, Any], has_reference: bool) -> dict[str, Any]:
+    """By the intervals of the two gains at the segments' tier.
 
     Better: one gain's interval lies above 0 and the other's not below; worse the other way round.
     """
-    told = {"rule": RULE, "tier": report["segment_tier"]}
+    told = {"rule": TIER_RULE, "tier": report["segment_tier"]}
     if not has_reference:
         return {**told, "says": "undecided", "reason": NO_REFERENCE}
     at = report["tiers"][report["segment_tier"] - 1]

@@ -48,11 +48,14 @@ class BacktestSerializer(serializers.Serializer[Any]):
     segment_tier = serializers.IntegerField()
     calibration = serializers.DictField(help_text="log_loss, brier, calibration_error by version")
     calibration_gain = serializers.DictField(
-        help_text="of a recalibrated version: weighted mean difference of log loss, out of fold, "
-        "{rule, value, low, high, says}; below 0 is better; empty for others"
+        help_text="where the calibration alone sets the two apart: weighted mean difference of "
+        "log loss, {rule, value, low, high, says}; below 0 is better; empty for others"
     )
     evaluation = serializers.DictField(help_text="the same on held-out labels; decides nothing")
-    verdict = serializers.DictField(help_text="{rule, tier, says: better|worse|undecided, reason}")
+    verdict = serializers.DictField(
+        help_text="{rule, says: better|worse|undecided, reason}, with `tier` where tiers decide; "
+        "a calibration_gain decides where there is one"
+    )
 
 
 class BacktestView(APIView):

@@ -22,18 +22,19 @@ from oversight.tenancy.models import User
 from review.models import LearningRun, ReviewQueue
 from review.services import backtesting, gaps, verified
 from review.services.learning_settings import settings_of
+from scoring.backtest_reports import LOSS_RULE
 from scoring.core.scorers.calibration_map_v1 import p_violation, read_calibration
 from scoring.core.state import from_bytes
 from scoring.models import Backtest, ScorerVersion
-from scoring.services import backtests, calibrating, scorers
+from scoring.services import backtests, calibrating, calibration_gain, scorers
 from scoring.verified import VerifiedLabels
 
 TASK = "review.tasks.learn"
-RULE = "log_loss_interval_v1"
+RULE = LOSS_RULE
 RULE_TEXT = (
     "The 95 % interval of the paired, weighted difference in log loss against the version in use "
-    "lies below 0, on at least 30 verdicts that neither was fitted on, 5 of either kind; and the "
-    "backtest of the tiers does not call the version worse."
+    "lies below 0, on at least 30 verdicts that neither was fitted on, 5 of either kind. What the "
+    "rule says is the backtest's verdict: a new calibration moves no record to another tier."
 )
 LEAST_CHANGE = 0.002  # weighted mean distance of two curves that is worth a version
 
@@ -128,11 +129,11 @@ def learn(
     if made.learnt is None:
         return _stored(actor, run, LearningRun.Outcome.WAITING, str(made.facts["reason"]))
     comparison = calibrating.versus(made, labels, baseline=reference.baseline, p_reference=p_now)
-    gain = {"rule": RULE, **calibrating.as_told(comparison), "says": _says(comparison)}
+    gain = calibration_gain.told(comparison)
     report["comparison"] = gain
     if why := _not_worth_it(gain, made, labels, raw, p_now):
         return _stored(actor, run, LearningRun.Outcome.KEPT, why)
-    run.version = _propose(actor, reference, made, run, job)
+    run.version = _propose(actor, reference, made, run, job, gain)
     progress.report(3)
     run.backtest = _backtest(actor, run, labels, gain)
     progress.report(4)
@@ -147,14 +148,6 @@ def _reference(actor: Actor, job: Job | None) -> ScorerVersion:
             scorer=before.scorer, number=before.baseline["calibration_of"]
         )
     return scorers.current_version(actor.project)
-
-
-def _says(comparison: calibrating.LossComparison) -> str:
-    if comparison.value is None:
-        return "undecided"
-    if comparison.is_better:
-        return "better"
-    return "worse" if comparison.low > 0 else "undecided"
 
 
 def _not_worth_it(
@@ -183,6 +176,7 @@ def _propose(
     made: calibrating.Calibrated,
     run: LearningRun,
     job: Job | None,
+    gain: Mapping[str, Any],
 ) -> ScorerVersion:
     before = scorers.find_proposed_by(actor.project, str(job.pk)) if job else None
     return before or scorers.propose(
@@ -190,7 +184,7 @@ def _propose(
         state=made.state,
         baseline={
             **reference.baseline,
-            "calibration": made.facts,
+            "calibration": {**made.facts, "gain": dict(gain)},
             "calibration_of": reference.number,
             "job": str(job.pk) if job else "",
         },
@@ -210,7 +204,7 @@ def _backtest(
         labels=labels,
         job=run.job,
         created_by=run.created_by,
-        calibration_gain=gain,
+        gain=gain,
     )
 
 
@@ -250,6 +244,5 @@ def _may_release(run: LearningRun) -> bool:
         return False
     if not settings_of(run.project).releases_by_rule:
         return False
-    is_better: bool = run.report["comparison"]["says"] == "better"
-    is_worse: bool = run.backtest.report["verdict"]["says"] == "worse"
-    return is_better and not is_worse
+    is_better: bool = run.backtest.report["verdict"]["says"] == "better"
+    return is_better

@@ -109,7 +109,7 @@ def learn_calibration(
     out_of_fold, base_rate = np.empty(len(labels)), np.empty(len(labels))
     for fold in np.unique(folds):
         rows = folds == fold
-        base_rate[rows] = _smoothed_rate(labels[~rows], weights[~rows])
+        base_rate[rows] = smoothed_rate(labels[~rows], weights[~rows])
         out_of_fold[rows] = _fitted(raw, labels, weights, ~rows, method, base_rate[rows][0])(
             raw[rows]
         )
@@ -175,8 +175,8 @@ def _fitted(
     ).probability
 
 
-def _smoothed_rate(labels: FloatArray, weights: FloatArray) -> float:
-    """Weighted share of violations with one pseudo-label of a half."""
+def smoothed_rate(labels: FloatArray, weights: FloatArray) -> float:
+    """Weighted share of violations with one pseudo-label of a half, in (0, 1)."""
     if not len(labels):
         return 0.5
     size = float(weights.sum() ** 2 / np.sum(weights**2))

@@ -21,7 +21,7 @@ from scoring.backtest_reports import calibration_part, tier_part, verdict_of
 from scoring.core.backtest import JudgedRecords, Report, backtest
 from scoring.models import Backtest, ScorerVersion
 from scoring.selectors import record_scores
-from scoring.services import rescoring, scorers
+from scoring.services import calibration_gain, rescoring, scorers
 
 SEGMENT_TIER = 2
 MIN_OF_SEGMENT = 10  # labels; fewer say nothing
@@ -44,14 +44,15 @@ def run(
     labels: verified.VerifiedLabels,
     job: Job | None = None,
     created_by: User | None = None,
-    calibration_gain: Mapping[str, Any] | None = None,
+    gain: Mapping[str, Any] | None = None,
 ) -> Backtest:
     """Compare two versions and store the report; a job that runs twice finds its first one.
 
     Args:
         reference: None where nothing was in use before: then there is only one side.
         labels: of the project, from above.
-        calibration_gain: what cross-fitting said of a version that differs in its calibration.
+        gain: what cross-fitting said of a version that differs in its calibration alone; from
+            labels that came later where None.
     """
     access.require(actor, "figures:read")
     if job is not None and (stored := Backtest.objects.filter(job=job).first()) is not None:
@@ -66,7 +67,9 @@ def run(
     tested = usable & ~labels.held_out & ~learnt
     report = _report(labels, scored, tested, version, reference)
     report["evaluation"] = _report(labels, scored, usable & labels.held_out, version, reference)
-    report["calibration_gain"] = dict(calibration_gain or {})
+    report["calibration_gain"] = dict(
+        _gain(version, reference, labels, scored, tested) if gain is None else gain
+    )
     report["verdict"] = verdict_of(report, reference is not None)
     with transaction.atomic():
         made = Backtest.objects.create(
@@ -97,6 +100,21 @@ def run(
             verdict=report["verdict"]["says"],
         )
     return made
+
+
+def _gain(
+    version: ScorerVersion,
+    reference: ScorerVersion | None,
+    labels: verified.VerifiedLabels,
+    scored: list[record_scores.Scores],
+    tested: npt.NDArray[np.bool_],
+) -> Mapping[str, Any]:
+    """Empty where something else than the calibration sets the two apart."""
+    if reference is None or not calibration_gain.differ_in_calibration_alone(version, reference):
+        return {}
+    fresh = tested & ~_learnt(labels, version, reference, "calibration")
+    stated = scored[0].p_violation, scored[1].p_violation
+    return calibration_gain.gain_of(version, reference, labels, stated, fresh)
 
 
 def _learnt(

@@ -18,6 +18,7 @@ from scoring.core.calibration_learning import (
     TooFewLabelsError,
     compare_losses,
     learn_calibration,
+    smoothed_rate,
 )
 from scoring.core.judgement import Judge
 from scoring.core.reliability import reliability
@@ -71,6 +72,7 @@ def calibrated(
         return _none(state, str(error))
     points, p = learnt.calibration.to_points(raw[rows])
     evaluated = np.flatnonzero(usable & labels.held_out)
+    rate = smoothed_rate(labels.label[rows], labels.weight[rows])
     facts = {
         **as_source(labels, range(N_FOLDS)),
         "fitted": True,
@@ -79,10 +81,22 @@ def calibrated(
         "n_violations": learnt.n_violations,
         "effective_size": learnt.effective_size,
         "out_of_fold": proper_scores(learnt.out_of_fold, labels, rows),
-        "base_rate": proper_scores(learnt.base_rate, labels, rows),
-        "held_out": proper_scores(np.interp(raw[evaluated], points, p), labels, evaluated),
+        "base_rate": {"rate": rate, **proper_scores(learnt.base_rate, labels, rows)},
+        **_held_out(np.interp(raw[evaluated], points, p), rate, labels, evaluated),
     }
     return Calibrated(with_calibration(state, raw=points, p=p), facts, rows, learnt)
+
+
+def _held_out(
+    p: npt.NDArray[np.float64], rate: float, labels: VerifiedLabels, rows: npt.NDArray[np.int64]
+) -> dict[str, Any]:
+    """The curve and the base rate alone on verdicts that taught neither; told, decides nothing."""
+    known = np.full(len(rows), rate)
+    return {
+        "held_out": proper_scores(p, labels, rows),
+        "held_out_base_rate": proper_scores(known, labels, rows),
+        "held_out_gain": as_told(compare_losses(p, known, labels.label[rows], labels.weight[rows])),
+    }
 
 
 def versus(

@@ -1,5 +1,7 @@
 """Pages of scorers: their versions, fitting a new one, releasing and rolling back."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
@@ -11,6 +13,7 @@ from oversight.lib.forms import add_errors
 from oversight.tenancy.access import access_project
 from oversight.tenancy.actors import Actor
 from scoring.forms import FitForm
+from scoring.models import ScorerVersion
 from scoring.selectors import backtests, comparisons
 from scoring.selectors import scorers as selectors
 from scoring.services import fit_requests, scorers
@@ -95,7 +98,7 @@ def version_release(request: HttpRequest, project: str, slug: str, number: int) 
         else:
             messages.success(request, f"Records are scored by version {number} from now on.")
         return redirect("scoring:version_detail", project, slug, number)
-    context = {"actor": actor, "version": version, "current": version.scorer.current}
+    context = _release_context(actor, version, version.scorer.current)
     return render(request, "scoring/version_release.html", context)
 
 
@@ -116,8 +119,19 @@ def version_rollback(request: HttpRequest, project: str, slug: str, number: int)
     previous = scorers.find_previous(version)
     if previous is None or not selectors.is_current(version):
         return redirect("scoring:version_detail", project, slug, number)
-    context = {"actor": actor, "version": previous, "current": version, "is_rollback": True}
+    context = _release_context(actor, previous, version) | {"is_rollback": True}
     return render(request, "scoring/version_release.html", context)
+
+
+def _release_context(
+    actor: Actor, version: ScorerVersion, current: ScorerVersion | None
+) -> dict[str, Any]:
+    return {
+        "actor": actor,
+        "version": version,
+        "current": current,
+        "backtest": backtests.find_latest(actor, version, current) if current else None,
+    }
 
 
 def _list(request: HttpRequest, actor: Actor, form: FitForm, status: int = 200) -> HttpResponse:

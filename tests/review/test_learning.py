@@ -87,15 +87,24 @@ def test_verdicts_propose_a_version_that_waits_for_a_click(project, fitted, judg
     assert run.backtest.report["calibration_gain"] == run.report["comparison"]
     told = fitted.get(f"{VERSIONS}/3/backtest").json()
     assert told["calibration_gain"]["says"] == "better"
+    assert told["verdict"] == {"rule": learning.RULE, "says": "better", "reason": ""}
+    by_tier = told["tiers"][told["segment_tier"] - 1]
+    assert by_tier["candidate"] == by_tier["previous"]  # a calibration moves no tier
     # held-out verdicts, which it never saw, agree that it knows more than the base rate
     facts = version.baseline["calibration"]
     labels = labels_of(judged)
     known = labels.known & labels.held_out
     rate = np.average(labels.label[labels.teaching], weights=labels.weight[labels.teaching])
+    assert facts["base_rate"]["rate"] == pytest.approx(rate, abs=0.01)
+    rate = facts["base_rate"]["rate"]
     of_rate = -np.where(labels.label[known] == 1, np.log(rate), np.log(1 - rate))
     held_out = facts["held_out"]
     assert held_out["n_labels"] == known.sum() > 30
-    assert held_out["log_loss"] < np.average(of_rate, weights=labels.weight[known])
+    loss_of_rate = np.average(of_rate, weights=labels.weight[known])
+    assert facts["held_out_base_rate"]["log_loss"] == pytest.approx(loss_of_rate)
+    gain = facts["held_out_gain"]
+    assert gain["value"] == pytest.approx(held_out["log_loss"] - loss_of_rate)
+    assert gain["low"] < gain["value"] < gain["high"]
     assert held_out["brier"] < rate * (1 - rate)
     assert facts["n_labels"] == labels.teaching.sum()
     # null before, known after the click, null again after the roll-back
@@ -116,6 +125,29 @@ def test_verdicts_propose_a_version_that_waits_for_a_click(project, fitted, judg
     assert {"scorer.proposed", "scorer.backtested", "scorer.learnt", "scorer.released"} <= set(
         actions
     )
+
+
+def test_one_verdict_whoever_tests_a_calibration_and_when(
+    fitted, judged, owner, reviewer, send, queue
+):
+    version = learn(owner).version
+
+    def tested(number, reference):
+        job = fitted.post(f"{VERSIONS}/{number}/backtest", {"reference": reference}).json()
+        assert tasks.backtest_scorer(job["id"]) == "done"
+        return fitted.get(f"{VERSIONS}/{number}/backtest?reference={reference}").json()
+
+    at_once = tested(3, 2)
+    assert at_once["calibration_gain"] == version.baseline["calibration"]["gain"]
+    assert at_once["verdict"]["says"] == "better"
+    feed(send, owner, reviewer, queue, first=3000, seed=9)
+    later, back = tested(3, 2), tested(2, 3)
+    known = labels_of(queue)
+    since = known.resolution_ids > version.baseline["calibration"]["until"]
+    assert 30 < later["calibration_gain"]["n_labels"] <= (since & known.teaching).sum()
+    assert [one["verdict"]["says"] for one in (later, back)] == ["better", "worse"]
+    assert back["calibration_gain"]["value"] == pytest.approx(-later["calibration_gain"]["value"])
+    assert tested(2, 1)["verdict"]["rule"] == "tier_gain_v1"
 
 
 def test_the_rule_releases_what_is_better_where_the_project_allows(project, judged, owner):

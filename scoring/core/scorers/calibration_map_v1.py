@@ -30,6 +30,12 @@ def with_calibration(
     return ScorerState(config=state.config, arrays=arrays)
 
 
+def without_calibration(state: ScorerState) -> ScorerState:
+    """A copy of a state that gives no `p_violation`: what decides raw scores and tiers."""
+    arrays = {name: values for name, values in state.arrays.items() if name not in (RAW, P)}
+    return ScorerState(config=state.config, arrays=arrays)
+
+
 def read_calibration(
     arrays: Mapping[str, NDArray[Any]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
