@@ -109,6 +109,9 @@ def learn(job_id: str) -> str:
 
 @shared_task(name="review.tasks.learn_where_due")
 def learn_where_due() -> int:
-    return sum(
-        learning_schedule.ask_if_due(project) is not None for project in Project.objects.all()
-    )
+    asked = [
+        ask(project)
+        for project in Project.objects.all()
+        for ask in (learning_schedule.ask_if_due, learning_schedule.ask_to_refit_if_due)
+    ]
+    return sum(job is not None for job in asked)

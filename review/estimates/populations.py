@@ -78,7 +78,7 @@ def _finer_than_counted(
     drawn = {one.window_id for one in rounds if one.n_candidates}
     counted = PopulationCount.objects.filter(queue=queue, window__in=drawn)
     if drawn - set(counted.values_list("window_id", flat=True).distinct()):
-        return "queue", "some of its windows were drawn before populations were counted"
+        return "queue", "some of its windows are not counted, or not yet"
     if (limit := domain.within_a_day()) is not None:
         return limit, "times are counted by whole days of UTC"
     if not at.is_counted:

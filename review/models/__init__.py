@@ -4,7 +4,7 @@ from review.models.cases import Case, CaseEvidence, Selection, Skip, Slot
 from review.models.datasets import DatasetVersion
 from review.models.learning import LearningRun, LearningSettings
 from review.models.policies import Clause, Policy, PolicyVersion
-from review.models.populations import PopulationCount
+from review.models.populations import CountedWindow, PopulationCount
 from review.models.posteriors import FeatureSpace, PosteriorVersion
 from review.models.queues import ReviewQueue, RoundCut, SamplingRound
 from review.models.rubrics import Question, Rubric, RubricVersion
@@ -15,6 +15,7 @@ __all__ = [
     "CaseEvidence",
     "CaseResolution",
     "Clause",
+    "CountedWindow",
     "DatasetVersion",
     "EvidenceReveal",
     "FeatureSpace",

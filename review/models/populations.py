@@ -2,11 +2,28 @@
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import functions
 
 from review.models.queues import ReviewQueue
 from scoring.models import ModelVersion, ScorerVersion, Window
 
 WITHHELD = "withheld"  # beside the strata: records that may not be reviewed
+
+
+class CountedWindow(models.Model):
+    """A window whose population was counted for a queue, in the transaction that counted it."""
+
+    queue = models.ForeignKey(ReviewQueue, on_delete=models.CASCADE, related_name="+")
+    window = models.ForeignKey(Window, on_delete=models.CASCADE, related_name="+")
+    at = models.DateTimeField(db_default=functions.Now())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["queue", "window"], name="window_counted_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"window {self.window_id} for {self.queue_id}"
 
 
 class PopulationCount(models.Model):

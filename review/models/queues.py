@@ -96,6 +96,8 @@ class SamplingRound(models.Model):
     )
     posterior_version = models.PositiveIntegerField(null=True)  # its number; None: cold start
     base_rate = models.FloatField()  # what the gains were computed with
+    # No discount of near-duplicates went below it; None in rounds drawn before there was a limit.
+    least_gain = models.FloatField(null=True)
     # Segments that had drifted: [{name, value, model_version, severity, factor}].
     shifts = models.JSONField(default=list)
     n_candidates = models.PositiveBigIntegerField()

@@ -79,6 +79,7 @@ def as_answer(made: SamplingRound) -> dict[str, Any]:
         "selected": made.n_selected,
         "posterior_version": made.posterior_version,
         "effective_size": made.effective_size,
+        "least_gain": made.least_gain,
         "shifts": made.shifts,
         "scorer_version": made.scorer_version.number if made.scorer_version else None,
         "selections": [

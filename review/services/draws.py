@@ -18,6 +18,7 @@ from review.beliefs.moments import Belief
 from review.services.pool import Pool, Terms, gather
 from scoring.columns import SEGMENT, Column
 from scoring.core import randomness, sampling
+from scoring.core.near_duplicates import discount_near_duplicates
 from scoring.core.temperature import GainHistogram
 from scoring.core.tilting import tilted_gains
 from scoring.models import Window
@@ -27,6 +28,7 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 DEFAULT_BASE_RATE = 0.05
+LEAST_GAIN = 0.0  # that of a record which teaches nothing
 SHORTLIST = 1 << 16  # candidates of the highest gains, among which near-duplicates are looked for
 
 
@@ -38,6 +40,8 @@ class Design:
         seed: with the stratum and a record's id it gives the record's random number.
         tau: None to set it by effective sample size.
         effective_size: that size in budgets, where τ is not pinned.
+        least_gain: no discount of near-duplicates goes below it. Estimates take every candidate's
+            share of the softmax to be at least that of gain 0 (review/estimates/drawn.py).
         shifts: segments with a larger share: name, value, model_version and factor of each.
     """
 
@@ -51,6 +55,7 @@ class Design:
     base_rate: float
     scorer_version: int
     project: int
+    least_gain: float = LEAST_GAIN
     shifts: Sequence[Mapping[str, Any]] = ()
 
     @property
@@ -144,23 +149,32 @@ class _Shares:
         self._pool = pool
         self._places, self._multiplicity = _near_duplicates(pool, design)
         self.tau = self._tau(design) if design.tau is None else design.tau
-        self._is_flat = False
+        self._least = design.least_gain
+        self._flat: float | None = None  # the gain of every candidate of a uniform round
         if self.tau == 0.0 and design.tau is None and (len(self._places) or pool.has_tilt):
             # A uniform round has tilts all the same; at τ = 0 no gain could carry them.
-            self.tau, self._is_flat = 1.0, True
+            self.tau, self._flat = 1.0, self._level()
         self.imputed = self._median()
 
     def gains(self, start: int, n: int) -> FloatArray:
         """Quantised gains of n candidates from a position on; NaN where there is none."""
         gains = self._pool.gain.read(start, n).astype(np.float64)
-        if self._is_flat:
-            gains = np.zeros(n)
+        if self._flat is not None:
+            gains = np.full(n, self._flat)
         if self.tau == 0.0 or not (len(self._places) or self._pool.has_tilt):
             return gains
-        factors = -np.log(self._multiplicity_of(start, n))
+        gains = discount_near_duplicates(
+            gains, self._multiplicity_of(start, n), self.tau, least_gain=self._least
+        )
         if self._pool.has_tilt:
-            factors += self._pool.tilt.read(start, n)
-        return sampling.quantise(tilted_gains(gains, factors, self.tau))
+            gains = tilted_gains(gains, self._pool.tilt.read(start, n), self.tau)
+        return sampling.quantise(gains)
+
+    def _level(self) -> float:
+        """So high that the largest discount still ends at the least gain."""
+        if not math.isfinite(self._least):
+            return 0.0
+        return self._least + math.log(self._multiplicity.max(initial=1.0))
 
     def multiplicity_at(self, places: IntArray) -> FloatArray:
         return np.array([float(self._multiplicity_of(int(place), 1)[0]) for place in places])

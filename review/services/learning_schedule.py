@@ -1,10 +1,13 @@
-"""When the schedule learns: at most once an hour, and only from enough that is new.
+"""When the schedule learns: the calibration at most once an hour, the detectors once a day.
+
+Only from enough that is new.
 
 All it goes by stands in PostgreSQL; two ticks at once ask for one job.
 """
 
 from datetime import timedelta
 
+import numpy as np
 from django.db import transaction
 from django.db.models.functions import Now
 
@@ -14,9 +17,14 @@ from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import Project
 from review.models import LearningRun, LearningSettings, ReviewQueue
 from review.selectors.learning_labels import n_resolved_since
+from review.services import refit_requests, verified
 from review.services.learning import TASK
+from scoring.core.detectors.fitting import MIN_VIOLATIONS
+from scoring.models import ScorerVersion
+from scoring.services import scorers
 
 AT_MOST_EVERY = timedelta(minutes=55)  # a tick an hour, which may come a little early
+REFIT_AT_MOST_EVERY = timedelta(hours=23)  # a refit reads the whole baseline window
 _SHARE = 10  # new verdicts, as 1/10 of those that the last run had
 
 
@@ -33,18 +41,69 @@ def ask_if_due(project: Project) -> Job | None:
             .get(project=project)
         )
         queue = chosen.queue or queue
-        if not chosen.is_on or _is_under_way(project) or not _has_enough(chosen, queue):
+        if not chosen.is_on or _is_under_way(project, TASK, AT_MOST_EVERY):
+            return None
+        if not _has_enough(chosen, queue):
             return None
         return jobs.enqueue(
             system_actor(project, "schedule"), TASK, queue=queue.pk, question=chosen.question
         )
 
 
-def _is_under_way(project: Project) -> bool:
-    """A job that waits or runs, or a run or try within the hour."""
-    asked = Job.objects.filter(project=project, task=TASK)
+def ask_to_refit_if_due(project: Project) -> Job | None:
+    """Ask for the next ensemble where people verified enough new violations; None where not.
+
+    Only where an ensemble is in use: a project that chose another kind is not moved off it.
+    """
+    version = scorers.current_version(project)
+    first = ReviewQueue.objects.filter(project=project).order_by("pk").first()
+    if first is None or version.kind != refit_requests.KIND:
+        return None
+    with transaction.atomic():
+        LearningSettings.objects.get_or_create(project=project)
+        chosen = (
+            LearningSettings.objects.select_for_update(of=["self"])
+            .select_related("queue")
+            .get(project=project)
+        )
+        queue = chosen.queue or first
+        if not chosen.is_on or _is_under_way(project, refit_requests.TASK, REFIT_AT_MOST_EVERY):
+            return None
+        if not _has_new_violations(version, queue, chosen.question):
+            return None
+        return refit_requests.ask_for_refit(
+            system_actor(project, "schedule"),
+            slug=version.scorer.slug,
+            queue=queue,
+            question=chosen.question,
+            config=refit_requests.settings_to_refit(version),
+        )
+
+
+def _has_new_violations(version: ScorerVersion, queue: ReviewQueue, question: str) -> bool:
+    """As many as a contrast needs, and a tenth of those that the last fit had, since that fit.
+
+    The last fit, in use or still proposed: what waits for a person is not proposed over and over.
+    """
+    source = verified.source_of(queue, question)
+    learnt = (
+        ScorerVersion.objects.filter(scorer=version.scorer, baseline__contrast__source=source)
+        .order_by("-number")
+        .values_list("baseline__contrast", flat=True)
+        .first()
+    )
+    labels = verified.verified_labels(queue, question)
+    fresh = labels.sequence > (learnt["until"] if learnt else 0)
+    new = int(np.sum(fresh & (labels.label == 1.0) & ~labels.held_out))
+    known = sum(learnt["violations"].values()) if learnt else 0
+    return new >= max(MIN_VIOLATIONS, known // _SHARE)
+
+
+def _is_under_way(project: Project, task: str, at_most_every: timedelta) -> bool:
+    """A job that waits or runs, or a run or try of late."""
+    asked = Job.objects.filter(project=project, task=task)
     open_jobs = asked.filter(status__in=[Job.Status.QUEUED, Job.Status.RUNNING])
-    lately = asked.filter(created_at__gt=Now() - AT_MOST_EVERY)
+    lately = asked.filter(created_at__gt=Now() - at_most_every)
     return open_jobs.exists() or lately.exists()
 
 

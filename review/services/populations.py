@@ -1,6 +1,7 @@
-"""Counting what a window's strata hold, once, with the draw that chooses from them.
+"""Counting what a window's strata hold, once, after the draw that chose from them.
 
-A scan of the window's records beside the draw's own; every figure afterwards reads the counts.
+In a transaction of its own, so that cases are served while millions are counted; a window that was
+drawn and not counted is found again by the schedule. Every figure afterwards reads the counts.
 Segments are counted while they have few values: by region, not by customer number.
 """
 
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from django.contrib.postgres.fields import ArrayField
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import (
     Case,
     CharField,
@@ -27,8 +28,12 @@ from django.db.models import (
 )
 from django.db.models.functions import TruncDate
 
-from review.models import PopulationCount, ReviewQueue
+from oversight.lib.transactions import try_advisory_lock
+from review import filters
+from review.models import CountedWindow, PopulationCount, ReviewQueue, SamplingRound
 from review.models.populations import WITHHELD
+from review.models.queues import Stratum
+from review.strata import stratum_rule
 from scoring.models import InferenceRecord, Window
 
 SCORE_STEPS = 1000  # thresholds that are counted lie on i / 1000
@@ -46,16 +51,44 @@ IntArray = npt.NDArray[np.int64]
 Group = tuple[Any, ...]  # of _GROUP, then segment and value
 
 
-def count(queue: ReviewQueue, window: Window, strata: Mapping[str, Q]) -> None:
-    """Count a window's records for a queue, unless that was done before.
+def count_missing(queue: ReviewQueue) -> int:
+    """Count the windows that were drawn for a queue and not counted; returns how many."""
+    counted = CountedWindow.objects.filter(queue=queue).values("window")
+    drawn = SamplingRound.objects.filter(queue=queue, number=1).values("window")
+    waiting = Window.objects.filter(pk__in=drawn).exclude(pk__in=counted).order_by("number")
+    return sum(count_drawn(queue, window) for window in waiting)
 
-    Args:
-        strata: by name, the condition on InferenceRecord that makes a record a candidate of it,
-            the queue's filter included.
+
+def count_drawn(queue: ReviewQueue, window: Window) -> bool:
+    """Count the records that a window's first draw chose from, unless that is done or under way.
+
+    The population is the draw's, whenever it is counted: under the filter that the round was
+    drawn by, of the window's own batches, with the records that were erased since.
+
+    Returns:
+        Whether it was counted here.
     """
-    if PopulationCount.objects.filter(queue=queue, window=window).exists():
-        return
-    records = _records(window, strata)
+    with transaction.atomic():
+        if not try_advisory_lock(f"review.populations.{queue.pk}", window.pk):
+            return False
+        if CountedWindow.objects.filter(queue=queue, window=window).exists():
+            return False
+        made = SamplingRound.objects.filter(
+            queue=queue, window=window, stratum=Stratum.STREAM, number=1
+        ).first()
+        if made is None:
+            return False
+        CountedWindow.objects.create(queue=queue, window=window)
+        _count(made)
+    return True
+
+
+def _count(made: SamplingRound) -> None:
+    queue, window = made.queue, made.window
+    admitted = filters.to_q(made.project, made.filter)
+    strata = {str(one): admitted & stratum_rule(one) for one in Stratum}
+    open_then = Q(may_review=True) & (Q(erased_at=None) | Q(erased_at__gt=made.created_at))
+    records = _records(window, strata, open_then)
     cells: dict[Group, tuple[IntArray, IntArray]] = defaultdict(_nothing)
     counted, uncounted = _segments(records)
     for *group, tier, step, n in _rows(records, counted):
@@ -88,9 +121,11 @@ def reviewable() -> Q:
     return Q(may_review=True, erased_at=None)
 
 
-def _records(window: Window, strata: Mapping[str, Q]) -> QuerySet[InferenceRecord, Any]:
+def _records(
+    window: Window, strata: Mapping[str, Q], open_then: Q
+) -> QuerySet[InferenceRecord, Any]:
     batches = list(window.batches.values_list("pk", flat=True))
-    named = [When(reviewable() & rule, then=Value(name)) for name, rule in strata.items()]
+    named = [When(open_then & rule, then=Value(name)) for name, rule in strata.items()]
     withheld = Q(may_review=False)
     anywhere = Q()
     for rule in strata.values():
@@ -98,7 +133,7 @@ def _records(window: Window, strata: Mapping[str, Q]) -> QuerySet[InferenceRecor
     edges = Value(_EDGES, output_field=ArrayField(FloatField()))
     return (
         InferenceRecord.objects.filter(project=window.project_id, batch__in=batches)
-        .filter(anywhere, reviewable() | withheld)
+        .filter(anywhere, open_then | withheld)
         .annotate(
             stratum=Case(*named, default=Value(WITHHELD), output_field=CharField()),
             day=TruncDate("occurred_at", tzinfo=UTC),

@@ -13,9 +13,11 @@ from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from review.models import ReviewQueue
 from review.services import backtesting
+from scoring.models import ScorerVersion
 from scoring.services import kinds, scorers
 
 KIND = "ensemble"  # the kind that learns from violations
+TASK = "review.tasks.refit_scorer"
 
 
 def ask_for_refit(
@@ -46,7 +48,7 @@ def ask_for_refit(
     with transaction.atomic():
         return jobs.enqueue(
             actor,
-            "review.tasks.refit_scorer",
+            TASK,
             scorer=slug,
             queue=queue.pk,
             question=question,
@@ -54,3 +56,16 @@ def ask_for_refit(
             until=until and until.isoformat(),
             config=dict(config or {}),
         )
+
+
+def settings_to_refit(version: ScorerVersion) -> dict[str, Any]:
+    """The settings of an ensemble for its next fit: its own, with a contrast to learn violations.
+
+    A lean profile without named detectors is left to the fit, which adds the contrast.
+    """
+    settings = dict(version.config["settings"])
+    if settings["detectors"] is None and settings["profile"] == "lean":
+        del settings["detectors"], settings["profile"]
+    elif settings["detectors"] is not None:
+        settings["detectors"] = sorted({*settings["detectors"], "contrastive"})
+    return settings

@@ -24,7 +24,7 @@ from review import filters
 from review.models import ReviewQueue, SamplingRound, Selection
 from review.models.queues import Stratum
 from review.services import bases, capacity, cases, draws, populations
-from review.strata import candidate_rule, stratum_rule
+from review.strata import stratum_rule
 from scoring.core.sampling import Draw
 from scoring.models import InferenceRecord, Window
 from scoring.selectors import candidates, drift
@@ -117,8 +117,10 @@ def draw_window(
             for stratum, size in plan.budgets.items():
                 asked = Asked(stratum, size, reason=plan.reason)
                 draw_stratum(actor, queue, window, asked, basis)
-            populations.count(queue, window, {one: candidate_rule(queue, one) for one in Stratum})
-        return _rounds_of(queue, window)
+        made = _rounds_of(queue, window)
+    if made:
+        populations.count_drawn(queue, window)
+    return made
 
 
 def _has_turn(queue: ReviewQueue, wait: bool) -> bool:
@@ -230,6 +232,7 @@ def _store(
         scorer_version=basis.scorer_version,
         posterior_version=basis.number,
         base_rate=design.base_rate,
+        least_gain=design.least_gain,
         shifts=list(design.shifts),
         n_candidates=draw.n_candidates,
         candidates_hash=drawn.digest,

@@ -1,20 +1,21 @@
 """What the schedule draws: every closed window for every queue that existed by then.
 
-A worker that died between closing a window and drawing it leaves a window without rounds; the
-next tick finds it here.
+A worker that died between closing a window and drawing it leaves a window without rounds, one that
+died after drawing it a window without counts; the next tick finds both here.
 """
 
 from oversight.tenancy.actors import Actor
 from review.models import ReviewQueue
-from review.services import rounds
+from review.services import populations, rounds
 
 
 def draw_missing(actor: Actor) -> int:
     """Draw what is missing in the actor's project; returns the number of rounds."""
     drawn = 0
     queues = ReviewQueue.objects.select_related("project", "rubric")
-    for queue in queues.filter(project=actor.project, is_paused=False):
-        for window in rounds.undrawn_windows(queue):
+    for queue in queues.filter(project=actor.project):
+        populations.count_missing(queue)
+        for window in [] if queue.is_paused else rounds.undrawn_windows(queue):
             if window.closed_at >= queue.created_at:
                 drawn += len(rounds.draw_window(actor, queue=queue, window=window))
     return drawn

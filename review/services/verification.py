@@ -72,6 +72,7 @@ def _compare_full(made: SamplingRound, stored: list[Selection], rule: Q) -> Iter
         base_rate=made.base_rate,
         scorer_version=basis.scorer_version.pk,
         project=made.project_id,
+        least_gain=-math.inf if made.least_gain is None else made.least_gain,
         shifts=basis.shifts,
     )
     chunks = draws.source(made.window, rule, basis.belief, design)

@@ -14,6 +14,9 @@ from review.selectors import desk
 def queue_list(request: HttpRequest, project: str) -> HttpResponse:
     """Every queue of the project, with what waits there for this reviewer."""
     actor = access_project(request.user, project, "review")
-    return render(
-        request, "review/queue_list.html", {"actor": actor, "queues": desk.queue_cards(actor)}
-    )
+    context = {
+        "actor": actor,
+        "queues": desk.queue_cards(actor),
+        "may_see_figures": "figures:read" in actor.permissions,
+    }
+    return render(request, "review/queue_list.html", context)

@@ -81,6 +81,7 @@ def _list(request: HttpRequest, actor: Actor, form: DrawForm, status: int = 200)
     context = {
         "actor": actor,
         "rounds": found,
+        "queues": queues.queues(actor),
         "form": form,
         "may_draw": "rounds:run" in actor.permissions,
         **paging.links(request, following),

@@ -64,6 +64,26 @@ def test_a_rounds_page_shows_both_terms_and_the_posterior(
     assert f"{told.bald:.4g}" in text
 
 
+def test_people_find_it_from_the_lists_of_queues_and_rounds(
+    browser, project, queue, send, owner, taught, reviewer
+):
+    send(records(100, 160))
+    made = rounds.run(owner, queue=queue, budget=5)[0]
+    address = reverse("review:posterior_list", args=[project.slug, queue.slug])
+    for name in ("round_list", "queue_list", "queue_settings"):
+        assert (
+            f'href="{address}"'
+            in browser.get(reverse(f"review:{name}", args=[project.slug])).content.decode()
+        ), name
+    listed = browser.get(reverse("review:round_list", args=[project.slug])).content.decode()
+    assert f'href="{address}#v{made.posterior_version}"' in listed
+    assert "the score alone" in listed  # the first rounds had no verdicts to go by
+    client = Client()
+    client.force_login(reviewer.user, backend=BACKEND)
+    seen = client.get(reverse("review:queue_list", args=[project.slug])).content.decode()
+    assert address not in seen  # a reviewer may not look at it
+
+
 def test_an_empty_page(browser, project, queue):
     address = reverse("review:posterior_list", args=[project.slug, queue.slug])
     assert "Nothing learnt yet" in browser.get(address).content.decode()

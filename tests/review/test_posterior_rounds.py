@@ -251,6 +251,27 @@ def test_near_duplicates_do_not_fill_a_round(owner, queue, send, taught):
     assert outcomes([stream]) == {"full"}
 
 
+def test_no_discount_goes_below_the_least_gain(owner, queue, send, taught):
+    """At a small τ the discount of many copies would end far below zero."""
+    queue.floor, queue.tau = 0.01, 0.2
+    queue.save()
+    vector = np.full(DIMENSION, 2.5)
+    send(
+        [
+            make_record(i, fingerprint=vector.tolist(), signals={"risk": 4.0})
+            for i in range(600, 660)
+        ]
+        + records(700, 720)
+    )
+    stream = rounds.run(owner, queue=queue, budget=20)[0]
+    copies = stream.selections.filter(multiplicity__gt=10)
+    assert {one.gain for one in copies} == {stream.least_gain} == {0.0}
+    assert all(one.gain >= 0 for one in stream.selections.all())
+    assert outcomes([stream]) == {"full"}
+    stream.least_gain = None  # as if it had been drawn without a limit
+    assert outcomes([stream]) == {"different"}
+
+
 def test_word_for_word_copies_without_fingerprints_share_their_chance(owner, queue, send):
     said = {"input": "again", "output": "again"}
     send([make_record(i, **said) for i in range(50)] + [make_record(i) for i in range(50, 100)])
@@ -261,6 +282,10 @@ def test_word_for_word_copies_without_fingerprints_share_their_chance(owner, que
     held = InferenceRecord.objects.filter(batch__in=copies, held_out=False)
     n_copies = sum(number_of(row.external_id) < 50 for row in held)
     assert {one.multiplicity for one in picked} <= {1.0, float(n_copies)}
+    # a uniform round discounts in full all the same, down to the least gain
+    told = {one.multiplicity: one.gain for one in picked}
+    assert told[1.0] == pytest.approx(np.log(n_copies))
+    assert told.get(float(n_copies), 0.0) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_rounds_store_what_they_rest_on(owner, queue, send, taught):

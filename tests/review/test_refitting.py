@@ -1,16 +1,24 @@
 """A version fitted with verified violations: what it learns from, and that it finds more."""
 
+from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
+from django.db.models.functions import Now
 
 from oversight.jobs.models import Job
 from review import tasks
-from review.services import refit_requests, rounds, verified
+from review.services import (
+    learning_schedule,
+    learning_settings,
+    refit_requests,
+    rounds,
+    verified,
+)
 from scoring import tasks as scoring_tasks
 from scoring.models import Backtest, InferenceRecord, ScorerVersion
-from scoring.services import verdict_fitting
+from scoring.services import scorers, verdict_fitting
 from scoring.verified import TESTING
 from tests.factories import make_member
 from tests.learning import judge_at_once, stream
@@ -20,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def judged(project, api, owner, reviewer, queue, send):
-    """A version in use that looks at noise, and 230 records judged of which about half violate."""
+    """A version in use that looks at noise, and 400 records judged, some fifty of them violations."""
     type(project).objects.filter(pk=project.pk).update(hash_key=bytes(range(32)))  # same folds
     send(stream(760, seed=3, share=0))
     call_command(
@@ -28,7 +36,7 @@ def judged(project, api, owner, reviewer, queue, send):
         "--config", '{"signals": {"noise": {}}, "alpha": 0}', stdout=StringIO(),
     )  # fmt: skip
     send(stream(260, first=1000, seed=4, share=0.5))
-    rounds.run(owner, queue=queue, budget=230)
+    rounds.run(owner, queue=queue, budget=400)
     judge_at_once(reviewer, queue)
     return queue
 
@@ -65,6 +73,30 @@ def test_verified_violations_teach_the_next_version(judged, project, owner):
     Job.objects.filter(pk=job.pk).update(status="queued")  # delivered twice
     assert tasks.refit_scorer(str(job.pk)) == "done"
     assert ScorerVersion.objects.filter(scorer__project=project).count() == 3
+
+
+def test_the_schedule_refits_once_and_only_from_new_violations(judged, project, owner):
+    assert tasks.learn_where_due() == 2  # the calibration, and the detectors
+    job = Job.objects.get(project=project, task=refit_requests.TASK)
+    assert learning_schedule.ask_to_refit_if_due(project) is None  # it waits
+    assert tasks.refit_scorer(str(job.pk)) == "done", Job.objects.get(pk=job.pk).error
+    version = ScorerVersion.objects.get(scorer__project=project, baseline__job=str(job.pk))
+    assert (version.status, version.released_by) == ("proposed", None)
+    assert scorers.current_version(project).number == 2
+    own = version.config["settings"]
+    assert own["signals"].keys() == {"noise"}  # the settings in use, not those of a first fit
+    assert version.baseline["contrast"]["models"] == ["assistant"]
+    assert Backtest.objects.get(scorer_version=version).report["verdict"]["rule"] == "tier_gain_v1"
+    Job.objects.filter(pk=job.pk).update(created_at=Now() - timedelta(days=2))
+    assert learning_schedule.ask_to_refit_if_due(project) is None  # nothing new since
+    baseline = version.baseline
+    baseline["contrast"]["until"] = 0  # as if all violations had come since
+    ScorerVersion.objects.filter(pk=version.pk).update(baseline=baseline)
+    for is_on in (False, True):
+        learning_settings.change(
+            owner, queue=None, question="", is_on=is_on, releases_by_rule=False, min_new_labels=20
+        )
+        assert (learning_schedule.ask_to_refit_if_due(project) is not None) is is_on
 
 
 def test_a_fit_by_a_key_or_a_person_says_who_asked(project, api, owner, send):
