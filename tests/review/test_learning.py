@@ -47,7 +47,7 @@ def fitted(project, api, queue, send):
     type(project).objects.filter(pk=project.pk).update(held_out_share=0.3)
     queue.budget, queue.evaluation_budget = 400, 400
     queue.save()
-    send(stream(460, seed=3, share=0))
+    send(stream(520, seed=3, share=0))
     call_command(
         "fit-scorer", "--project", project.slug, "--kind", "percentile", "--config", CONFIG,
         "--release", stdout=StringIO(),
