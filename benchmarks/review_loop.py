@@ -101,7 +101,7 @@ def review(
             np.maximum(rng.random(places.size), 2.0**-54),
             budget=count,
             tau=tau,
-            floor=profile.floor,
+            floor=profile.floor_of_round(is_taught=order.size > 0),
         )
         rounds.append(round_of(draw, gains, gain.probability, y[places], flagged[places]))
         chosen = places[draw.selected]

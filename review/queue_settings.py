@@ -10,14 +10,18 @@ from review.models import ReviewQueue
 from review.models.queues import BudgetRule
 from review.naming import check_name
 from review.violations import is_finite_number
+from scoring.core import queue_profiles
 
 # Draws that exist; a new one gets a new name, and the old one stays (docs/decisions).
 STRATEGIES = ("hybrid_v1", "hybrid_fast_v1", "uniform_v1")
-# Floor and effective size that were measured together (benchmarks/review_efficiency.py): to find
-# violations, or to measure rates.
+# Settings that were measured together (docs/learning-figures.md), by name.
 PROFILES = {
-    "discover": {"floor": 0.1, "effective_size": 2.0},
-    "measure": {"floor": 0.3, "effective_size": 6.0},
+    profile.name: {
+        "strategy": profile.strategy,
+        "floor": profile.floor,
+        "effective_size": profile.size_in_budgets,
+    }
+    for profile in queue_profiles.PROFILES
 }
 MAX_SEGMENT_TERMS = 4
 MAX_BUDGET = 100_000
@@ -28,14 +32,15 @@ def check_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Settings, checked, as the model stores them.
 
     Args:
-        raw: any of `SETTINGS`, others are refused; `tau` is a number or "auto".
+        raw: any of `SETTINGS`, others are refused; `tau` is a number or "auto". `profile` stands
+            for the settings of that name in `PROFILES`, which others beside it override.
 
     Raises:
         InvalidInput: with one error per wrong setting, at its name.
     """
     problems: list[FieldError] = []
     checked: dict[str, Any] = {}
-    for name, value in raw.items():
+    for name, value in _spelt_out(raw, problems).items():
         check = SETTINGS.get(name)
         if check is None:
             problems.append(FieldError(name, "unknown_field", "a queue has no such setting"))
@@ -47,6 +52,18 @@ def check_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     if problems:
         raise InvalidInput(problems[0].message, errors=problems)
     return checked
+
+
+def _spelt_out(raw: Mapping[str, Any], problems: list[FieldError]) -> dict[str, Any]:
+    """The settings with those that a profile stands for in its place."""
+    own = dict(raw)
+    name = own.pop("profile", None)
+    if name is None:
+        return own
+    if not isinstance(name, str) or name not in PROFILES:
+        problems.append(FieldError("profile", "choice", f"one of {', '.join(PROFILES)}"))
+        return own
+    return {**PROFILES[name], **own}
 
 
 def _number(low: float, high: float) -> Callable[[str, Any], float]:

@@ -22,6 +22,7 @@ from review.services.policies import create_policy, draft_policy, publish_policy
 from review.services.queues import create_queue
 from review.services.rubrics import create_rubric, draft_rubric, publish_rubric
 from review.services.starter import equip_project
+from scoring.core.queue_profiles import BALANCED
 from scoring.services import fitting, scorers
 
 DIGITS, CONVERSATIONS = "digits", "conversations"
@@ -137,9 +138,14 @@ def _equip_digits(actor: Actor) -> ReviewQueue:
         actor, slug=DIGITS, policy=DIGITS, questions=_QUESTIONS, changelog="First version."
     )
     publish_rubric(actor, slug=DIGITS, number=rubric.number)
-    return create_queue(
-        actor, slug=DIGITS, rubric=DIGITS, settings={"name": "Digits", "budget": 120}
-    )
+    settings = {
+        "name": "Digits",
+        "profile": BALANCED.name,
+        "budget": 108,
+        "evaluation_budget": 12,  # a tenth, as are the records held out: answers weigh alike
+        "overlap": 0.4,  # tells how reviewers err
+    }
+    return create_queue(actor, slug=DIGITS, rubric=DIGITS, settings=settings)
 
 
 def _fill_conversations(address: str, owner: User | None, say: Callable[[str], None]) -> None:

@@ -13,7 +13,7 @@ from oversight.tenancy.authentication import ActorRequest
 from review.api.versions import PAGING, valid
 from review.models import ReviewQueue
 from review.models.queues import BudgetRule
-from review.queue_settings import SETTINGS, STRATEGIES
+from review.queue_settings import PROFILES, SETTINGS, STRATEGIES
 from review.selectors import queues as selectors
 from review.services import queues as services
 
@@ -28,6 +28,13 @@ class QueueSettingsSerializer(serializers.Serializer[Any]):
         help_text="{model, version, region, action: value or list; tier_min; score_min; "
         "score_max; context: {name: value or list}}",
     )
+    profile = serializers.ChoiceField(
+        list(PROFILES),
+        required=False,
+        write_only=True,
+        help_text="settings measured together, for what is not given here: strategy, floor, "
+        "effective_size",
+    )
     strategy = serializers.ChoiceField(STRATEGIES, required=False)
     tau = serializers.JSONField(required=False, help_text='a number, or "auto"')
     effective_size = serializers.FloatField(
@@ -38,7 +45,11 @@ class QueueSettingsSerializer(serializers.Serializer[Any]):
         required=False,
         help_text="`region` or context fields that the posterior has terms for",
     )
-    floor = serializers.FloatField(required=False)
+    floor = serializers.FloatField(
+        required=False,
+        help_text="share drawn by chance alone; at least 0.5 until verdicts have taught the draw, "
+        "and among held-out records",
+    )
     budget = serializers.IntegerField(required=False)
     evaluation_budget = serializers.IntegerField(required=False)
     intervened_budget = serializers.IntegerField(required=False)

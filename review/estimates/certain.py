@@ -5,7 +5,7 @@ out of a sample what somebody looked at because it was drawn would bend the figu
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -31,11 +31,26 @@ from scoring.models import InferenceRecord, IngestBatch
 
 @dataclass(frozen=True, slots=True)
 class Certain:
-    """Records taken with certainty, by the cell whose population they belong to."""
+    """Records taken with certainty, by the cell whose population they belong to.
+
+    Attributes:
+        labels: what the cases of the domain came to, by case, with their domains.
+        repeated: the cases among them that several people answered.
+    """
 
     records: Mapping[Cell, frozenset[UUID]]
     by_domain: Mapping[Cell, Counter[int]]
-    window: Window | None = None
+    labels: Mapping[UUID, tuple[float, int]]
+    repeated: Collection[UUID]
+
+    def window(self, instead: Mapping[UUID, float]) -> Window | None:
+        """The stratum that they are; `instead` replaces labels by case. None where it is empty."""
+        if not self.labels:
+            return None
+        return census(
+            [instead.get(case, label) for case, (label, _) in self.labels.items()],
+            [domain for _, domain in self.labels.values()],
+        )
 
     def records_in(self, cell: Cell) -> frozenset[UUID]:
         return self.records.get(cell, frozenset())
@@ -54,22 +69,21 @@ def escalated(ask: Ask, covered: Mapping[Cell, SamplingRound], reading: Reading)
     asked = {row[0]: row for row in _cases(ask)}
     records: dict[Cell, set[UUID]] = defaultdict(set)
     by_domain: dict[Cell, Counter[int]] = defaultdict(Counter)
-    labels: list[float] = []
-    domains: list[int] = []
+    labels: dict[UUID, tuple[float, int]] = {}
+    repeated = set()
     for record_id, cell in _cells(ask, covered, list(asked)):
-        _, asked_at, resolution, *seen = asked[record_id]
+        _, case, asked_at, resolution, *seen = asked[record_id]
         if asked_at >= covered[cell].created_at:
             continue
         records[cell].add(record_id)
         domain = place(Seen(*seen), ask.domain, ask.at)
         if domain != OUTSIDE:
             by_domain[cell][domain] += 1
-            domains.append(domain)
-            labels.append(reading.of(resolution))
+            labels[case] = reading.of(resolution), domain
+            if resolution["n_verdicts"] > 1:
+                repeated.add(case)
     return Certain(
-        {cell: frozenset(ids) for cell, ids in records.items()},
-        by_domain,
-        census(labels, domains) if labels else None,
+        {cell: frozenset(ids) for cell, ids in records.items()}, by_domain, labels, repeated
     )
 
 
@@ -86,7 +100,7 @@ def _cases(ask: Ask) -> QuerySet[Case, Any]:
             resolution=Subquery(latest[:1]),
         )
         .values_list(
-            *("evidence__record_id", "created_at", "resolution"),
+            *("evidence__record_id", "pk", "created_at", "resolution"),
             *("evidence__model_version_id", "evidence__scorer_version_id"),
             *("evidence__occurred_at", "segment", "evidence__tier", "evidence__score"),
         )

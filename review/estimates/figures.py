@@ -107,7 +107,8 @@ def _said(ask: Ask, material: Material, rules: Mapping[str, int]) -> list[str]:
     said = [
         "Only finished prefixes of rounds count, and where a prefix ends had nothing to do with "
         "the answers.",
-        "No model's prediction enters: the totals are sums of answers over their probabilities.",
+        "No model's prediction enters: answers count by one over their probability, and what these "
+        "weights leave open has the mean of the answers.",
     ]
     reached = ", ".join(f"{n} by {rule}" for rule, n in sorted(rules.items()))
     if reached:
@@ -126,8 +127,13 @@ def _corrected(ask: Ask, material: Material, pooled: reviewers.Pooled) -> Beside
         return Beside(None, None, None, pooled.method, why)
     if pooled.accuracy is None:
         return Beside(None, None, None, pooled.method, pooled.reason)
-    first = estimate_rate(material.windows(instead=pooled.first), ask.metric, level=LEVEL)
-    told = error_corrected(first, pooled.accuracy, rng=np.random.default_rng(_SEED))
+    windows = material.windows(instead=pooled.first)
+    told = error_corrected(
+        estimate_rate(windows, ask.metric, level=LEVEL),
+        pooled.accuracy,
+        rng=np.random.default_rng(_SEED),
+        base=rate_base(windows, ask.metric),
+    )
     method = f"{told.method}, {pooled.method}"
     return Beside(told.value, told.low, told.high, method, told.reason, pooled.accuracy)
 

@@ -21,7 +21,7 @@ from scoring.core.agreement.dawid_skene import UNKNOWN, confusion_prior, fit_daw
 from scoring.core.agreement.gold import BetaPosterior, GoldAccuracy
 
 LEAST_CASES, LEAST_REVIEWERS = 30, 3
-MOST_CASES = 1_000  # the latest ones
+MOST_CASES = 1_000  # the latest ones, for the confusions; first answers are read of all
 _N_RESAMPLED, _MOST_ITERATIONS, _TOLERANCE = 20, 40, 1e-4
 METHOD = "dawid-skene-overlap-v1"
 NOT_ENOUGH = (
@@ -68,10 +68,11 @@ def pooled(material: Material) -> Pooled:
         and row.resolution is not None
         and row.resolution["n_verdicts"] > 1
     }
-    answers = _answers(material, list(resolved)[-MOST_CASES:])
+    answers = _answers(material, [*resolved, *material.sure.repeated])
     first = {case: told[0][1] for case, told in answers.items()}
+    several = [case for case in resolved if len(answers.get(case, ())) > 1]
     votes = _votes(
-        answers,
+        {case: answers[case] for case in several[-MOST_CASES:]},
         {
             case: material.reading.of(told)
             for case, told in resolved.items()
@@ -87,20 +88,24 @@ def _answers(material: Material, cases: list[UUID]) -> dict[UUID, list[tuple[int
     """Each case's blind answers, one per reviewer, in the order in which they came."""
     if not cases:
         return {}
+    wanted = set(cases)  # compared here: a list of ids may be as long as the queue is old
     rows = (
-        Verdict.objects.filter(case__in=cases, ai_rater="", is_blind=True)
+        Verdict.objects.filter(case__queue=material.ask.queue, case__n_slots__gt=1)
+        .filter(ai_rater="", is_blind=True)
         .order_by("created_at", "pk")
         .values_list("case_id", "reviewer_id", "rubric_version_id", "violation", "answers")
     )
     latest: dict[UUID, dict[int, float]] = defaultdict(dict)
-    for case, reviewer, version, violation, answered in rows:
+    for case, reviewer, version, violation, answered in rows.iterator():
+        if case not in wanted:
+            continue
         assert reviewer is not None  # no AI rater is among them
         latest[case][reviewer] = material.reading.says(version, violation, answered)
     known = {
         case: [(who, label) for who, label in told.items() if not math.isnan(label)]
         for case, told in latest.items()
     }
-    return {case: told for case, told in known.items() if len(told) > 1}
+    return {case: told for case, told in known.items() if told}
 
 
 def _votes(answers: Mapping[UUID, list[tuple[int, float]]], truth: Mapping[UUID, float]) -> _Votes:

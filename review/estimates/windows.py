@@ -64,7 +64,8 @@ class Material:
         """
         cells = self.covered if covered is None else covered
         found = [self._window(cell, done, instead or {}) for cell, done in cells.items()]
-        return found if self.sure.window is None else [*found, self.sure.window]
+        sure = self.sure.window(instead or {})
+        return found if sure is None else [*found, sure]
 
     def rules(self) -> Counter[str]:
         """How the answers of the domain were reached: by a single verdict, a majority, …"""

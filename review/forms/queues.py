@@ -9,6 +9,7 @@ from oversight.lib import codec, errors
 from review.models import ReviewQueue, Rubric
 from review.models.queues import BudgetRule
 from review.queue_settings import SETTINGS, STRATEGIES
+from scoring.core.queue_profiles import BALANCED, DISCOVER, MEASURE, UNTAUGHT_FLOOR
 
 
 class QueueForm(forms.Form):
@@ -46,11 +47,12 @@ class QueueForm(forms.Form):
     effective_size = forms.FloatField(
         label="Effective size",
         help_text="Where τ is “auto”: over how many records chance spreads for each one drawn. "
-        "2 finds most; 6 measures best.",
+        f"{DISCOVER.size_in_budgets:g} finds most; {MEASURE.size_in_budgets:g} measures best.",
     )
     floor = forms.FloatField(
         help_text="Share of the budget that is drawn by chance alone, from 0.01 to 1. "
-        "0.1 to find violations, 0.3 to measure rates."
+        f"{DISCOVER.floor} to find violations, {MEASURE.floor} to measure rates, {BALANCED.floor} "
+        f"for both. At least {UNTAUGHT_FLOOR} until verdicts have taught the draw."
     )
     segment_terms = forms.CharField(
         label="Segments that may differ",

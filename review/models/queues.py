@@ -7,6 +7,7 @@ from django.db.models import functions
 from oversight.audit.models import append_only
 from oversight.tenancy.models import Project
 from review.models.rubrics import Rubric
+from scoring.core.queue_profiles import BALANCED
 from scoring.models import ScorerVersion, Window
 
 
@@ -27,16 +28,17 @@ class ReviewQueue(models.Model):
     rubric = models.ForeignKey(Rubric, on_delete=models.PROTECT, related_name="queues")
     # Which records may enter; the keys and their meaning stand in review/filters.py.
     filter = models.JSONField(default=dict, blank=True)
-    strategy = models.CharField(max_length=40, default="hybrid_v1")
+    strategy = models.CharField(max_length=40, default=BALANCED.strategy)
     tau = models.FloatField(null=True, blank=True)  # None: set by effective sample size
     # That size in budgets: over how many records the softmax spreads for each one drawn.
     effective_size = models.FloatField(
-        default=2, validators=[MinValueValidator(1.2), MaxValueValidator(100)]
+        default=BALANCED.size_in_budgets,
+        validators=[MinValueValidator(1.2), MaxValueValidator(100)],
     )
     # `region` and context fields whose frequent values are features of the posterior.
     segment_terms = models.JSONField(default=list, blank=True)
     floor = models.FloatField(
-        default=0.2, validators=[MinValueValidator(0.01), MaxValueValidator(1)]
+        default=BALANCED.floor, validators=[MinValueValidator(0.01), MaxValueValidator(1)]
     )
     budget = models.PositiveIntegerField(default=50)  # records per window, from the stream
     evaluation_budget = models.PositiveIntegerField(default=5)  # held-out records per window

@@ -2,10 +2,14 @@
 
 Figures rest on blind answers: of each human reviewer's verdicts on a case, the latest blind one
 counts. AI raters are never counted as human.
+
+A tie is a resolution without a label, and widens figures by the worst case. So somebody else is
+asked, if there is anybody: the case gets one more slot, which holds nothing up.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import combinations
 from typing import Any
 
@@ -16,6 +20,8 @@ from oversight.lib import codec
 from oversight.tenancy.actors import Actor
 from review.models import Case, CaseResolution, Slot, Verdict
 
+ACTIVE = timedelta(days=28)  # who has not answered for so long is not waited for
+
 
 def resolve(actor: Actor, *, case: Case) -> CaseResolution | None:
     """Append the case's resolution once every slot is answered; the caller holds the case's lock.
@@ -23,9 +29,9 @@ def resolve(actor: Actor, *, case: Case) -> CaseResolution | None:
     Returns:
         The new resolution, or None while answers are missing or nothing has changed.
     """
-    open_slots = Slot.objects.filter(case=case, state=Slot.State.OPEN, ai_rater="").exists()
+    asked = Slot.objects.filter(case=case, ai_rater="", number__lt=case.n_slots)
     verdicts = counted_verdicts(case)
-    if open_slots or not verdicts:
+    if asked.filter(state=Slot.State.OPEN).exists() or not verdicts:
         return None
     rule, violation = _consensus(verdicts)
     last = case.resolutions.order_by("-number").first()
@@ -43,6 +49,8 @@ def resolve(actor: Actor, *, case: Case) -> CaseResolution | None:
         verdicts=ids,
         rubric_version=verdicts[-1].rubric_version,
     )
+    if rule == "tie":
+        _ask_another(case)
     if case.state != Case.State.RESOLVED:
         Case.objects.filter(pk=case.pk).update(state=Case.State.RESOLVED, resolved_at=Now())
     audit.record(
@@ -55,6 +63,23 @@ def resolve(actor: Actor, *, case: Case) -> CaseResolution | None:
         verdicts=ids,
     )
     return resolution
+
+
+def _ask_another(case: Case) -> None:
+    """A further slot, served next, where another active reviewer could settle a tie."""
+    slots = Slot.objects.filter(case=case, ai_rater="")
+    if slots.filter(state=Slot.State.OPEN).exists():
+        return
+    others = (
+        Verdict.objects.filter(case__queue=case.queue_id, ai_rater="")
+        .filter(created_at__gt=Now() - ACTIVE)
+        .exclude(reviewer__in=slots.filter(reviewer__isnull=False).values("reviewer"))
+    )
+    if others.exists():
+        last = slots.latest("number")
+        Slot.objects.create(
+            case=case, queue_id=case.queue_id, number=last.number + 1, rank=last.rank
+        )
 
 
 def counted_verdicts(case: Case) -> list[Verdict]:

@@ -25,6 +25,7 @@ from review.models import ReviewQueue, SamplingRound, Selection
 from review.models.queues import Stratum
 from review.services import bases, capacity, cases, draws, populations
 from review.strata import stratum_rule
+from scoring.core.queue_profiles import round_floor
 from scoring.core.sampling import Draw
 from scoring.models import InferenceRecord, Window
 from scoring.selectors import candidates, drift
@@ -163,7 +164,11 @@ def draw_stratum(
         budget=asked.budget,
         tau=queue.tau,
         effective_size=queue.effective_size,
-        floor=queue.floor,
+        # Held-out answers never teach; they are there to measure, and drawn accordingly.
+        floor=round_floor(
+            queue.floor,
+            is_taught=basis.number is not None and stratum is not Stratum.EVALUATION,
+        ),
         strategy=queue.strategy,
         base_rate=basis.base_rate,
         scorer_version=basis.scorer_version.pk,

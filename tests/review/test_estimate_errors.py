@@ -77,7 +77,8 @@ def test_a_raw_rate_of_fallible_reviewers_is_corrected(project, owner, queue, se
             answers={"violation": true if right else not true},
         )
     told = figures.as_answer(figures.figure(ask.parse(queue, {"metric": "prevalence"})))
-    assert told["unresolved"] > 0  # pairs that disagree are ties until somebody adjudicates
+    # The third person settled every pair that disagreed, once they had answered anything.
+    assert told["unresolved"] <= 1
     corrected = told["corrected"]
     assert corrected["reason"] is None
     assert corrected["low"] < corrected["value"] < corrected["high"]

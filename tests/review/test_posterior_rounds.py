@@ -43,6 +43,8 @@ def test_verdicts_make_a_posterior_and_rounds_are_drawn_by_it(owner, queue, send
     drawn = rounds.run(owner, queue=queue, budget=20)
     stream = next(made for made in drawn if made.stratum == "stream")
     assert stream.posterior_version == 1
+    floors = {made.stratum: made.floor for made in drawn}
+    assert floors == {"stream": 0.1, "evaluation": 0.5}  # held-out answers do not teach
     assert stream.base_rate == taught.base_rate
     assert outcomes(drawn) == {"full"}
     chosen = CaseEvidence.objects.filter(
@@ -57,7 +59,9 @@ def test_verdicts_make_a_posterior_and_rounds_are_drawn_by_it(owner, queue, send
 
 def test_a_cold_start_has_no_posterior(owner, queue, send):
     send(records(0, 40))
+    queue.floor = 0.1
     drawn = rounds.run(owner, queue=queue, budget=10)
+    assert {made.floor for made in drawn} == {0.5}  # until verdicts have taught
     assert {made.posterior_version for made in drawn} == {None}
     assert outcomes(drawn) == {"full"}
     assert posteriors.refresh(owner, queue=queue) is None

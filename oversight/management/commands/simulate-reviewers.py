@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", default=projects.DIGITS, metavar="SLUG")
-        parser.add_argument("--reviewers", type=int, default=2, metavar="N")
+        parser.add_argument("--reviewers", type=int, default=3, metavar="N")
         parser.add_argument("--error-rate", type=float, default=0.05, metavar="P")
         parser.add_argument("--limit", type=int, metavar="N", help="verdicts at the most")
         parser.add_argument("--seed", type=int, default=1)

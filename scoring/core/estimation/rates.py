@@ -24,7 +24,7 @@ from scoring.core.estimation.rate_algebra import (
 )
 from scoring.core.estimation.rounds import DOMAINS, FLAGGED, UNFLAGGED, Window
 from scoring.core.estimation.totals import Total, sum_totals, window_total
-from scoring.core.estimation.tuning import power_tuned
+from scoring.core.estimation.tuning import centred, power_tuned
 
 FloatArray = NDArray[np.float64]
 
@@ -88,11 +88,11 @@ def estimate_rate(windows: Sequence[Window], metric: Metric, *, level: float = 0
     Notes
     -----
     With A and B the estimated violations among flagged and unflagged records (`window_total`, the
-    predictions shrunk by `power_tuned`), the delta method
-    gives V of each rate; df = (Σc)²/Σc² over its variance terms c; ``n_eff = p(1-p)/V·(z/t_df)²``;
-    Clopper-Pearson at ``p·n_eff`` (Korn, Graubard, 1998). Where V = 0 or p is 0 or 1, ``n_eff`` is
-    the number of floor draws expected among the records the rate is taken over, and at V = 0 only
-    the floor sets limits.
+    predictions shrunk by `power_tuned`, a plain mean where there are none, `centred`), the delta
+    method gives V of each rate; df = 2(Σc)²/Σc² over its variance terms c;
+    ``n_eff = p(1-p)/V·(z/t_df)²``; Clopper-Pearson at ``p·n_eff`` (Korn, Graubard, 1998). Where
+    V = 0 or p is 0 or 1, ``n_eff`` is the number of floor draws expected among the records the
+    rate is taken over, and at V = 0 only the floor sets limits.
 
     That interval knows nothing of harm the model does not foresee: at N = 10⁶ and a prevalence of
     0.1 % it covered 48 %. So A and B also have upper limits from the floor alone
@@ -150,7 +150,7 @@ def estimate_rate(windows: Sequence[Window], metric: Metric, *, level: float = 0
 
 
 def _settle(windows: Sequence[Window], fill: tuple[float, float]) -> list[Window]:
-    return [power_tuned(window.filled(fill)) for window in windows]
+    return centred([power_tuned(window.filled(fill)) for window in windows])
 
 
 def _resolved_means(windows: Sequence[Window]) -> tuple[float, float]:

@@ -173,7 +173,7 @@ def test_design_size_of_a_uniform_sample_is_its_size():
 
 @pytest.mark.parametrize(
     ("terms", "expected"),
-    [([], math.inf), ([0.0, 0.0], math.inf), ([2.0] * 7, 7.0), ([1.0, 0.0], 1.0)],
+    [([], math.inf), ([0.0, 0.0], math.inf), ([2.0] * 7, 14.0), ([1.0, 0.0], 2.0)],
 )
 def test_degrees_of_freedom(terms, expected):
     assert degrees_of_freedom(np.array(terms)) == pytest.approx(expected)
@@ -205,14 +205,53 @@ def test_floor_bound_counts_what_was_found_and_stops_at_what_is_left():
     assert floor_upper_bound([without_floor, certain], (UNFLAGGED,)).upper == 10
 
 
-def test_floor_bound_lays_the_rest_where_the_floor_is_thinnest():
-    def window(hazard, size):
-        one = make_round(np.zeros(2), np.full(2, 0.5), floor_hazards=(hazard, hazard))
-        return Window(size, (size, 0), (one,))
+def floor_window(hazard, size, hits=0):
+    one = make_round(
+        np.ones(hits), np.full(hits, 0.5), floor_draws=np.ones(hits), floor_hazards=(hazard, hazard)
+    )
+    return Window(size, (size, 0), (one,))
 
+
+def test_floor_bound_gives_up_small_cells_with_a_thin_floor():
     limit = -math.log(0.025)
-    both = floor_upper_bound([window(0.5, 1000), window(0.1, 12)], (UNFLAGGED,)).upper
-    assert both == pytest.approx(10 + (limit - 10 * 0.1) / 0.5)
+    both = floor_upper_bound([floor_window(0.5, 1000), floor_window(0.1, 10)], (UNFLAGGED,)).upper
+    assert both == pytest.approx(10 + limit / 0.5)
+    alone = floor_upper_bound([floor_window(0.1, 1000)], (UNFLAGGED,)).upper
+    assert alone == pytest.approx(limit / 0.1)
+
+
+def test_floor_bound_does_not_care_where_like_floors_were_drawn():
+    """Two strata with one hazard say what one stratum with all of it says."""
+    apart = [floor_window(0.05, 400, hits=6), floor_window(0.05, 100, hits=3)]
+    together = [floor_window(0.05, 500, hits=9)]
+    bounds = [floor_upper_bound(windows, (UNFLAGGED,)).upper for windows in (apart, together)]
+    assert bounds[0] == pytest.approx(bounds[1])
+    thin = [floor_window(0.05, 400, hits=6), floor_window(0.02, 100)]
+    assert 6 + 9 / 0.05 < floor_upper_bound(thin, (UNFLAGGED,)).upper < 6 + 100 + 14 / 0.05
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [(0.05, 2300, 0.1), (0.02, 250, 0.1)],
+        [(0.05, 2300, 0.0), (0.02, 250, 0.4)],
+        [(0.05, 2300, 0.02), (0.004, 250, 0.3)],
+        [(0.3, 300, 0.05), (0.1, 300, 0.05), (0.03, 300, 0.05), (0.01, 300, 0.05)],
+        [(0.02, 5000, 0.0005), (0.002, 5000, 0.0005)],
+    ],
+)
+def test_floor_bound_covers_whatever_the_hazards(cells):
+    """(hazard, records, share of violations) by cell; the bound alone, at 97.5 %."""
+    rng = np.random.default_rng(8)
+    total = sum(round(size * share) for _, size, share in cells)
+    covered = 0
+    for _ in range(400):
+        windows = [
+            floor_window(b, size, hits=int(rng.binomial(round(size * share), -math.expm1(-b))))
+            for b, size, share in cells
+        ]
+        covered += floor_upper_bound(windows, (UNFLAGGED,)).upper >= total - 1e-9
+    assert covered >= 0.965 * 400
 
 
 @pytest.mark.parametrize(
@@ -259,7 +298,7 @@ def test_few_effective_positives_are_called_weak():
     few, many = (estimate_rate(uniform_window(x, 400, 10**6), "prevalence") for x in (4, 60))
     assert few.is_weak
     assert any("effective positives" in said for said in few.assumptions)
-    assert few.effective_positives == pytest.approx(4, rel=0.01)
+    assert few.effective_positives == pytest.approx(4, rel=0.02)
     assert not many.is_weak
 
 

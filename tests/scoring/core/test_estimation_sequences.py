@@ -7,14 +7,17 @@ import pytest
 
 from scoring.core.agreement.gold import BetaPosterior, GoldAccuracy
 from scoring.core.estimation.corrected import error_corrected
+from scoring.core.estimation.intervals import clopper_pearson
 from scoring.core.estimation.rates import estimate_rate
-from scoring.core.estimation.rounds import Window, census, make_round
+from scoring.core.estimation.rounds import Window, census, floor_testimony, make_round
 from scoring.core.estimation.sequences import (
     asymptotic_sequence,
     betting_sequence,
     floor_tuning_variance,
     running_total_radius,
 )
+from scoring.core.queue_profiles import UNTAUGHT_FLOOR
+from scoring.core.sampling import floored_order_sample
 
 LOOKS = 26
 RHO = floor_tuning_variance(0.3 * 40 / 1000) / 1000**2
@@ -117,10 +120,12 @@ def gold(n, *, sensitivity=0.95, specificity=0.95):
 
 def test_five_percent_error_at_one_percent_prevalence_is_taken_back():
     """METHODS §11.3: 5.9 % of verdicts, 1 % of records."""
-    raw = verdict_rate(59, 1000)
+    raw = verdict_rate(5_900, 100_000)
     fixed = error_corrected(raw, gold(1e7), rng=np.random.default_rng(0))
     assert fixed.value == pytest.approx(0.01, abs=1e-4)
-    assert fixed.high - fixed.low < 0.002
+    # All were judged, once: what is left is how these reviewers happened to err this time.
+    sd = math.sqrt(0.05 * 0.95 / 100_000) / 0.9
+    assert (fixed.low, fixed.high) == pytest.approx((0.01 - 1.96 * sd, 0.01 + 1.96 * sd), abs=1e-4)
     assert fixed.method != raw.method
 
 
@@ -152,6 +157,40 @@ def test_corrected_limits_cover_when_reviewers_err():
         fixed = error_corrected(raw, accuracy, rng=rng)
         covered += fixed.low <= truth.mean() <= fixed.high
     assert covered >= 0.93 * n_runs
+
+
+@pytest.mark.parametrize(("n_gold", "share"), [(40, 0.12), (150, 0.12), (150, 0.4)])
+def test_corrected_limits_of_a_first_round_cover_and_are_of_use(n_gold, share):
+    """120 verdicts, half of them by the floor of an informed round; reviewers err by 5 %."""
+    rng = np.random.default_rng(9)
+    truth = np.arange(2600) < share * 2600
+    lean = 0.75 * truth + rng.normal(size=truth.size)
+    found, n_runs = [], 150
+    for _ in range(n_runs):
+        said = np.where(rng.random(truth.size) < 0.05, ~truth, truth).astype(float)
+        draw = floored_order_sample(
+            lean, rng.random(truth.size), budget=120, tau=2.0, floor=UNTAUGHT_FLOOR
+        )
+        hits, hazard = floor_testimony(
+            draw.exponentials, draw.floor_hazard, draw.threshold, draw.threshold_exponential
+        )
+        one = make_round(
+            said[draw.selected],
+            draw.inclusion_probabilities,
+            floor_draws=hits,
+            floor_hazards=(hazard, hazard),
+        )
+        raw = estimate_rate([Window(truth.size, (truth.size, 0), (one,))], "prevalence")
+        right = rng.binomial(n_gold, 0.95, 2)
+        accuracy = GoldAccuracy(*(BetaPosterior(hits, n_gold - hits) for hits in right))
+        fixed = error_corrected(raw, accuracy, rng=rng)
+        found.append((fixed.low, fixed.high, raw.high - raw.low))
+    low, high, raw_width = np.array(found).T
+    assert ((low <= truth.mean()) & (truth.mean() <= high)).mean() >= 0.95
+    # As wide as the rate of verdicts, stretched by 1/(se + sp - 1), and the errors' own doubt.
+    assert np.median(high - low) < 1.7 * np.median(raw_width)
+    # And against as many uniform verdicts of reviewers who never err.
+    assert np.median(high - low) < 2.6 * np.diff(clopper_pearson(120 * share, 120))[0]
 
 
 def test_reviewers_no_better_than_chance_cannot_be_corrected():
