@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('review', '0007_posteriors'),
+        ('review', '0009_round_least_gain'),
     ]
 
     operations = [
