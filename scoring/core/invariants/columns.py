@@ -38,6 +38,7 @@ _MIX32, _JOIN32 = np.uint32(0x85EBCA77), np.uint32(0x9E3779B1)
 _COUNTED = 3
 # A record's number stands above this many bits of its hashes while they are sorted.
 _HASH_BITS = 25
+_SAID = ("input", "last_user", "system")  # the targets of `RecordView.said`, in its order
 
 
 class Words:
@@ -243,6 +244,14 @@ class Batch:
 
     def _texts(self, target: str) -> list[str]:
         known = self._said.get(target)
+        if known is None and target in _SAID:
+            said = [record.said() for record in self._records]
+            for place, name in enumerate(_SAID):
+                self._said[name] = [
+                    record.text(name) if one is None else one[place]
+                    for record, one in zip(self._records, said, strict=True)
+                ]
+            return self._said[target]
         if known is None:
             known = self._said[target] = [record.text(target) for record in self._records]
         return known
