@@ -112,6 +112,10 @@ def trim(
     false positives on six public sets is .62 untrimmed, .57 trimmed, .62 with the last step. On a
     contaminated baseline it is .44, .55 and .57 (benchmarks/engine_detection.py).
 
+    One of the six (cardio) has a tail of normal records beyond 8 spreads that the test rows share:
+    without it .22 of the anomalies are found, with it .43. `Trim.cuts_a_tail` tells such a baseline
+    from a contaminated one.
+
     score_with: fits to records and returns a scoring function.
     Keeps x itself, with chance 1, where a core of fewer than `minimum` records would be left.
 
