@@ -1,8 +1,10 @@
 """A stored backtest as rows of tables and marks of a drawing. Pure: no database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from scoring.backtest_reports import MIN_EFFECTIVE
 
 WIDTH = 400.0  # of a drawing, in user units: 0 at its left end, 1 at its right
 ROW_HEIGHT = 28.0
@@ -15,7 +17,7 @@ METRICS = (
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A figure in words: "61 %", its interval, or why there is none."""
+    """A figure in words: "61 %", its interval, and why there is none or it is not to be trusted."""
 
     text: str
     interval: str = ""
@@ -57,6 +59,7 @@ class Part:
     marks: tuple[Mark, ...]
     labels: tuple[tuple[float, str], ...]  # of the drawing's rows: y and words
     height: float
+    same: str  # where no record is decided differently at any tier: that, in a sentence
 
 
 def part_of(report: Mapping[str, Any]) -> Part:
@@ -88,6 +91,19 @@ def part_of(report: Mapping[str, Any]) -> Part:
         marks=tuple(marks),
         labels=tuple(labels),
         height=ROW_HEIGHT * len(report["tiers"]),
+        same=_same(report["tiers"]),
+    )
+
+
+def _same(tiers: Sequence[Mapping[str, Any]]) -> str:
+    """Tiers are nested thresholds of one number: alike at all of them is alike in everything."""
+    if not tiers[0].get("n_records") or any(tier["n_different"] != 0 for tier in tiers):
+        return ""
+    told = tiers[0]
+    return (
+        f"No record is decided differently: both versions give the same tier to all"
+        f" {told['n_records']} judged records compared here, {told['n_labels']} of them with a"
+        f" label and {told['candidate']['recall']['n_records']} of them violations."
     )
 
 
@@ -98,9 +114,12 @@ def share(figure: Mapping[str, Any] | None, *, signed: bool = False) -> Cell:
     if figure["value"] is None:
         return Cell("–", reason=figure.get("reason", ""))
     low, high = figure["low"], figure["high"]
+    thin = figure["n_effective"] < MIN_EFFECTIVE
+    reason = f"counts for {figure['n_effective']:.1f} records once weighted" if thin else ""
     if signed:
-        return Cell(f"{100 * figure['value']:+.1f}", f"{100 * low:+.1f} to {100 * high:+.1f}")
-    return Cell(f"{100 * figure['value']:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}")
+        words = f"{100 * low:+.1f} to {100 * high:+.1f}"
+        return Cell(f"{100 * figure['value']:+.1f}", words, reason)
+    return Cell(f"{100 * figure['value']:.1f} %", f"{100 * low:.1f} to {100 * high:.1f}", reason)
 
 
 def _rows(

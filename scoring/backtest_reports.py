@@ -12,11 +12,11 @@ TIER_RULE = "tier_gain_v1"
 LOSS_RULE = "log_loss_interval_v1"
 MIN_LABELS_OF_SEGMENT = 10
 MIN_LABELS_OF_CALIBRATION = 20
+MIN_EFFECTIVE = 10.0  # records that a gain rests on once weighted; fewer decide nothing
 _WHY = {
     "precision": "no judged record is an alarm at this tier",
     "recall": "no judged record is a violation",
     "dismissed": "no judged record is an alarm at this tier",
-    "precision_gain": "one of the two raises no alarm on the judged records",
     "recall_gain": "no judged record is a violation",
 }
 NO_REFERENCE = "no version was in use before this one"
@@ -44,13 +44,21 @@ def calibration_part(
     previous: npt.NDArray[np.float64] | None,
     label: npt.NDArray[np.float64],
     weight: npt.NDArray[np.float64],
+    *,
+    why_none: str,
 ) -> dict[str, Any]:
-    """What the stated probabilities are worth on labels that neither was fitted on."""
+    """What the stated probabilities are worth on labels that neither version's were fitted on.
+
+    Args:
+        candidate, previous: float64 (n,), NaN where none is stated; no previous one: None.
+        label, weight: float64 (n,), as `JudgedRecords` has them.
+        why_none: what to say where there are no labels at all.
+    """
     return {
-        "candidate": _proper(candidate, label, weight),
+        "candidate": _proper(candidate, label, weight, why_none),
         "previous": {"value": None, "reason": NO_REFERENCE}
         if previous is None
-        else _proper(previous, label, weight),
+        else _proper(previous, label, weight, why_none),
     }
 
 
@@ -81,7 +89,13 @@ def _tier_verdict(report: dict[str, Any], has_reference: bool) -> dict[str, Any]
     gains = [at["recall_gain"], at["precision_gain"]]
     known = [gain for gain in gains if gain["value"] is not None]
     if not known:
-        return {**told, "says": "undecided", "reason": gains[0]["reason"]}
+        same = at["n_records"] and not at["n_different"]
+        reason = _same(at["n_records"], at["n_labels"]) if same else gains[0]["reason"]
+        return {**told, "says": "undecided", "reason": reason}
+    known = [gain for gain in known if gain["n_effective"] >= MIN_EFFECTIVE]
+    if not known:
+        reason = f"weighted, the labels count for fewer than {MIN_EFFECTIVE:.0f} records"
+        return {**told, "says": "undecided", "reason": reason}
     up = any(gain["low"] > 0 for gain in known)
     down = any(gain["high"] < 0 for gain in known)
     if up == down:
@@ -97,16 +111,50 @@ def _n_labels(compared: Comparison) -> int:
 
 
 def _comparison(compared: Comparison, has_reference: bool) -> dict[str, Any]:
-    told: dict[str, Any] = {"candidate": _metrics(compared.candidate)}
+    told: dict[str, Any] = {
+        "n_records": compared.n_records,
+        "n_labels": compared.n_labels,
+        "n_different": compared.n_different if has_reference else None,
+        "candidate": _metrics(compared.candidate),
+    }
     if not has_reference:
         unknown = {"value": None, "reason": NO_REFERENCE}
         return {**told, "previous": None, "precision_gain": unknown, "recall_gain": unknown}
     return {
         **told,
         "previous": _metrics(compared.previous),
-        "precision_gain": _figure("precision_gain", compared.precision_gain),
-        "recall_gain": _figure("recall_gain", compared.recall_gain),
+        "precision_gain": _gain(compared.precision_gain, _why_no_precision_gain(compared)),
+        "recall_gain": _gain(compared.recall_gain, _why_no_recall_gain(compared)),
     }
+
+
+def _why_no_precision_gain(compared: Comparison) -> str:
+    sides = (compared.candidate.precision, compared.previous.precision)
+    if not compared.n_different:
+        return _same(compared.n_records, compared.n_labels)
+    if any(side.value is None for side in sides):
+        return "one of the two raises no alarm on the judged records"
+    return f"both raise the same {sides[0].n_records} alarms among the records with a label"
+
+
+def _why_no_recall_gain(compared: Comparison) -> str:
+    n = compared.candidate.recall.n_records
+    if not n:
+        return _WHY["recall_gain"]
+    if not compared.n_different:
+        return _same(compared.n_records, compared.n_labels)
+    return f"none of the {n} judged violations is decided differently"
+
+
+def _same(n_records: int, n_labels: int) -> str:
+    """Why two versions that decide alike have no gain to tell."""
+    return f"no record is decided differently: {n_records} compared, {n_labels} with a label"
+
+
+def _gain(figure: Figure, why_none: str) -> dict[str, Any]:
+    if figure.value is None:
+        return {"value": None, "reason": why_none, "n_records": figure.n_records}
+    return _told(figure)
 
 
 def _metrics(metrics: Metrics) -> dict[str, Any]:
@@ -121,6 +169,10 @@ def _metrics(metrics: Metrics) -> dict[str, Any]:
 def _figure(name: str, figure: Figure) -> dict[str, Any]:
     if figure.value is None:
         return {"value": None, "reason": _WHY[name], "n_records": figure.n_records}
+    return _told(figure)
+
+
+def _told(figure: Figure) -> dict[str, Any]:
     return {
         "value": figure.value,
         "low": figure.low,
@@ -139,11 +191,14 @@ def _detection(found: Detection) -> dict[str, Any]:
 
 
 def _proper(
-    p: npt.NDArray[np.float64], label: npt.NDArray[np.float64], weight: npt.NDArray[np.float64]
+    p: npt.NDArray[np.float64],
+    label: npt.NDArray[np.float64],
+    weight: npt.NDArray[np.float64],
+    why_none: str,
 ) -> dict[str, Any]:
     rows = ~np.isnan(p) & ~np.isnan(label)
     if not len(label):
-        return {"value": None, "reason": "no label that it was not fitted on"}
+        return {"value": None, "reason": why_none}
     if not rows.any():
         return {"value": None, "reason": "it states no probabilities"}
     n = int(rows.sum())

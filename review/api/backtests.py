@@ -41,8 +41,9 @@ class BacktestSerializer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
     level = serializers.FloatField(help_text="of all intervals")
     tiers = serializers.ListField(
-        help_text="alarm at each tier or above: candidate, previous, recall_gain, precision_gain; "
-        "each figure {value, low, high, n_records, n_effective}, or {value: null, reason}"
+        help_text="alarm at each tier or above: n_records compared, n_labels, n_different (decided "
+        "differently), candidate, previous, recall_gain, precision_gain; each figure "
+        "{value, low, high, n_records, n_effective}, or {value: null, reason}"
     )
     segments = serializers.ListField(help_text="the same at segment_tier, by field and value")
     segment_tier = serializers.IntegerField()

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import stats
 
 LEVEL = 0.95
-Z = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +57,21 @@ class Metrics:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Candidate and previous version on the same records, and the difference of their recall and
-    precision with a paired interval."""
+    precision with a paired interval.
+
+    n_records: judged records compared.  n_labels: those with an answer.  n_different: those that
+    one version raises an alarm on and the other does not.  A gain is None where one version is
+    silent, and where none of the records that could speak for it is decided differently: that
+    nothing differs in a sample says little about how much could differ outside it.
+    """
 
     candidate: Metrics
     previous: Metrics
     precision_gain: Figure
     recall_gain: Figure
+    n_records: int
+    n_labels: int
+    n_different: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,10 +158,13 @@ def _compare(
     return Comparison(
         candidate=_metrics(records, candidate, domain),
         previous=_metrics(records, previous, domain),
-        precision_gain=_ratio_difference(
+        precision_gain=_precision_gain(
             weight, positive, candidate & known & domain, previous & known & domain
         ),
-        recall_gain=_mean_difference(weight, candidate, previous, positive & domain),
+        recall_gain=_recall_gain(weight, candidate, previous, positive & domain),
+        n_records=int(domain.sum()),
+        n_labels=int((known & domain).sum()),
+        n_different=int(((candidate ^ previous) & domain).sum()),
     )
 
 
@@ -191,66 +202,74 @@ def proportion(
     return Figure(value, float(low), float(high), int(w.size), n_effective)
 
 
-def _mean_difference(
+def _recall_gain(
     weight: NDArray[np.float64],
     candidate: NDArray[np.bool_],
     previous: NDArray[np.bool_],
-    domain: NDArray[np.bool_],
+    violation: NDArray[np.bool_],
 ) -> Figure:
-    """Weighted mean of candidate - previous over a domain, paired."""
-    gain = candidate.astype(np.float64) - previous
-    return _linearised(weight, gain * domain, domain.astype(np.float64), domain)
+    """Share of violations that the candidate alone finds, less what the previous alone finds.
+
+    The two shares exclude each other, so their estimates correlate as those of a multinomial:
+    ρ = -√(b·c / ((1 - b)(1 - c))).
+    """
+    won = proportion(weight, candidate & ~previous, violation)
+    lost = proportion(weight, previous & ~candidate, violation)
+    if not (violation & (candidate ^ previous)).any():
+        return _unknown(won)
+    assert won.value is not None
+    assert lost.value is not None
+    spread = (1.0 - won.value) * (1.0 - lost.value)
+    rho = -math.sqrt(won.value * lost.value / spread) if spread > 1e-12 else 0.0
+    return _difference(won, lost, max(-1.0, rho), won.n_records, won.n_effective)
 
 
-def _ratio_difference(
+def _precision_gain(
     weight: NDArray[np.float64],
     positive: NDArray[np.bool_],
     candidate: NDArray[np.bool_],
     previous: NDArray[np.bool_],
 ) -> Figure:
-    """Difference of two precisions on overlapping records, by linearising both ratios."""
-    either = candidate | previous
-    if not (candidate.any() and previous.any()):
-        return Figure(None, -1.0, 1.0, int(either.sum()), 0.0)
-    influence, value = np.zeros(len(weight)), 0.0
-    for sign, alarm in ((1.0, candidate), (-1.0, previous)):
-        total = weight[alarm].sum()
-        precision = weight[alarm] @ positive[alarm] / total
-        value += sign * float(precision)
-        influence += sign * weight * alarm * (positive - precision) / total
-    return _normal_figure(value, influence, weight, either)
+    """Difference of two precisions on overlapping alarms; ρ from both linearised ratios."""
+    either = proportion(weight, positive, candidate | previous)
+    if not (candidate.any() and previous.any() and (candidate ^ previous).any()):
+        return _unknown(either)
+    first, second = (proportion(weight, positive, alarm) for alarm in (candidate, previous))
+    influences = [
+        weight * alarm * (positive - (side.value or 0.0)) / weight[alarm].sum()
+        for side, alarm in ((first, candidate), (second, previous))
+    ]
+    scale = math.sqrt(math.prod(float(np.sum(one**2)) for one in influences))
+    rho = float(influences[0] @ influences[1]) / scale if scale > 0 else 0.0
+    return _difference(first, second, rho, either.n_records, either.n_effective)
 
 
-def _linearised(
-    weight: NDArray[np.float64],
-    numerator: NDArray[np.float64],
-    denominator: NDArray[np.float64],
-    domain: NDArray[np.bool_],
+def _difference(
+    first: Figure, second: Figure, rho: float, n_records: int, n_effective: float
 ) -> Figure:
-    total = float(weight @ denominator)
-    if total == 0:
-        return Figure(None, -1.0, 1.0, 0, 0.0)
-    value = float(weight @ numerator) / total
-    influence = weight * (numerator - value * denominator) / total
-    return _normal_figure(value, influence, weight, domain)
+    """first - second with the interval recovered from both of theirs, whose estimates correlate.
 
-
-def _normal_figure(
-    value: float,
-    influence: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    domain: NDArray[np.bool_],
-) -> Figure:
-    """Interval from Taylor linearisation: variance Σ influence², as for sampling with replacement.
-
-    Where all pairs agree the variance is 0 and says nothing, so the half-width is never less than
-    3/n_effective, the rule of three.
+    d - √((p - l)² + (u' - p')² - 2ρ(p - l)(u' - p')) and the mirror image of it (Newcombe, Improved
+    Confidence Intervals for the Difference between Binomial Proportions Based on Paired Data,
+    Statistics in Medicine 1998, method 10; Zou & Donner, Construction of Confidence Limits about
+    Effect Measures, Statistics in Medicine 2008). It stays in [-1, 1] and never has width 0 where
+    all pairs agree, as an estimated variance has.
     """
-    w = weight[domain]
-    n_effective = float(w.sum() ** 2 / np.sum(w**2))
-    half = max(Z * math.sqrt(float(np.sum(influence**2))), 3.0 / max(n_effective, 3.0))
-    low, high = max(-1.0, value - half), min(1.0, value + half)
-    return Figure(value, low, high, int(domain.sum()), n_effective)
+    assert first.value is not None
+    assert second.value is not None
+    value = first.value - second.value
+
+    def reach(a: float, b: float) -> float:
+        return math.sqrt(max(0.0, a * a + b * b - 2.0 * rho * a * b))
+
+    low = value - reach(first.value - first.low, second.high - second.value)
+    high = value + reach(first.high - first.value, second.value - second.low)
+    return Figure(value, max(-1.0, low), min(1.0, high), n_records, n_effective)
+
+
+def _unknown(over: Figure) -> Figure:
+    """No difference can be told: one side is silent, or both decide every record alike."""
+    return Figure(None, -1.0, 1.0, over.n_records, over.n_effective)
 
 
 def _detection(

@@ -64,11 +64,12 @@ def run(
         scored.append(record_scores.scores_of(project, one, labels.record_ids))
     usable = scored[0].found & scored[1].found & (labels.weight > 0) & ~labels.positives_only
     learnt = _learnt(labels, version, reference, "contrast")
+    fitted = _learnt(labels, version, reference, "calibration")
     tested = usable & ~labels.held_out & ~learnt
-    report = _report(labels, scored, tested, version, reference)
-    report["evaluation"] = _report(labels, scored, usable & labels.held_out, version, reference)
+    report = _report(labels, scored, tested, fitted, reference)
+    report["evaluation"] = _report(labels, scored, usable & labels.held_out, fitted, reference)
     report["calibration_gain"] = dict(
-        _gain(version, reference, labels, scored, tested) if gain is None else gain
+        _gain(version, reference, labels, scored, tested & ~fitted) if gain is None else gain
     )
     report["verdict"] = verdict_of(report, reference is not None)
     with transaction.atomic():
@@ -82,6 +83,7 @@ def run(
                 "violations": int(np.sum(labels.label[tested] == 1.0)),
                 "held_out": int(np.sum(usable & labels.held_out)),
                 "learnt_from": int(np.sum(usable & learnt)),
+                "calibrated_on": int(np.sum(tested & fitted)),
                 "record_gone": int(np.sum(~(scored[0].found & scored[1].found))),
                 "without_weight": int(np.sum(labels.weight <= 0)),
                 **{name.replace(" ", "_"): n for name, n in labels.left_out.items()},
@@ -107,12 +109,11 @@ def _gain(
     reference: ScorerVersion | None,
     labels: verified.VerifiedLabels,
     scored: list[record_scores.Scores],
-    tested: npt.NDArray[np.bool_],
+    fresh: npt.NDArray[np.bool_],
 ) -> Mapping[str, Any]:
     """Empty where something else than the calibration sets the two apart."""
     if reference is None or not calibration_gain.differ_in_calibration_alone(version, reference):
         return {}
-    fresh = tested & ~_learnt(labels, version, reference, "calibration")
     stated = scored[0].p_violation, scored[1].p_violation
     return calibration_gain.gain_of(version, reference, labels, stated, fresh)
 
@@ -133,10 +134,10 @@ def _report(
     labels: verified.VerifiedLabels,
     scored: list[record_scores.Scores],
     rows: npt.NDArray[np.bool_],
-    version: ScorerVersion,
+    fitted: npt.NDArray[np.bool_],
     reference: ScorerVersion | None,
 ) -> dict[str, Any]:
-    fresh = rows & ~_learnt(labels, version, reference, "calibration")
+    fresh = rows & ~fitted
     return {
         **tier_part(_compared(labels, scored, rows), has_reference=reference is not None),
         "calibration": calibration_part(
@@ -144,8 +145,19 @@ def _report(
             scored[1].p_violation[fresh] if reference is not None else None,
             labels.label[fresh],
             labels.weight[fresh],
+            why_none=_why_no_label(int(rows.sum())),
         ),
     }
+
+
+def _why_no_label(n_tested: int) -> str:
+    """Why no probability can be tested. Verdicts that move no tier may still have fitted it."""
+    if not n_tested:
+        return "none of these records is judged yet"
+    return (
+        f"the probabilities were fitted on the labels of these {n_tested} records, though no"
+        " tier was: held-out records test them"
+    )
 
 
 def _compared(

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from oversight.lib import paging
 from oversight.tenancy.access import access_project
 from scoring.selectors import drift as selectors
-from scoring.services.drift import samples, spans
+from scoring.services.drift import counts, samples, spans
 
 
 @login_required
@@ -47,6 +47,7 @@ def report_detail(request: HttpRequest, project: str, report_id: int) -> HttpRes
         "actor": actor,
         "report": report,
         "alarms": selectors.shown_alarms(report),
+        "reductions": counts.why_fewer(report),
         "days_between": spans.MEAN_TIME_BETWEEN.days,
     }
     return render(request, "scoring/drift_report.html", context)

@@ -133,6 +133,22 @@ def test_labels_that_a_version_learnt_from_do_not_test_it(judged, queue):
     assert told["label_counts"]["tested"] == int((mine & ~np.array(in_folds)).sum())
 
 
+def test_labels_that_only_the_probabilities_learnt_from_say_so(judged, queue):
+    """They test the tiers all the same, so "no label it was not fitted on" would deny them."""
+    labels = verified.verified_labels(queue)
+    learnt = {"source": "default", "folds": list(range(10)), "until": labels.last}
+    ScorerVersion.objects.filter(number=3).update(baseline={"calibration": learnt})
+    told = backtest(judged, 3)
+    n = told["label_counts"]["tested"]
+    assert n > 0
+    assert told["label_counts"]["calibrated_on"] == n
+    for side in ("candidate", "previous"):
+        assert told["calibration"][side]["reason"] == (
+            f"the probabilities were fitted on the labels of these {n} records, though no tier"
+            " was: held-out records test them"
+        )
+
+
 def test_a_backtest_is_stored_once_and_stays(judged):
     told = backtest(judged, 3)
     job = Backtest.objects.get(pk=told["id"]).job
@@ -215,6 +231,23 @@ class TestPages:
         assert "style=" not in text
         detail = client.get(f"{base}3/").content.decode()
         assert f"{base}3/compare/?with=2" in detail
+
+    def test_versions_that_decide_alike_are_said_to(self, judged, page):
+        fit(judged, signals={"noise": {}})
+        fit(judged, signals={"noise": {}})  # the same again
+        client, base = page
+        asked = client.post(f"{base}5/backtest", {"reference": "4"})
+        assert tasks.backtest_scorer(asked["Location"].rstrip("/").rsplit("/", 1)[1]) == "done"
+        told = judged.get(f"{VERSIONS}/5/backtest").json()
+        first = told["tiers"][0]
+        assert first["n_different"] == 0
+        assert first["n_records"] == told["label_counts"]["tested"]
+        text = client.get(f"{base}5/compare/?with=4").content.decode()
+        assert (
+            "No record is decided differently: both versions give the same tier to all"
+            f" {first['n_records']} judged records" in text
+        )
+        assert "points</th>" in text
 
     def test_what_is_not_known_says_why_on_the_page_too(self, judged, page, queue):
         client, base = page

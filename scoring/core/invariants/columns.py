@@ -19,9 +19,11 @@ Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
 Hashes = npt.NDArray[np.uint32]
 
-# A column of MAX_RECORDS such texts is a megabyte, and its words some twenty.
-MAX_RECORDS = 128
+# What a call of numpy costs is shared by so many records; more gain little.
+MAX_RECORDS = 512
 MAX_CHARS = 8_192
+# The words of a megabyte take some twenty.
+MAX_BATCH_CHARS = 1 << 20
 
 # No byte of UTF-8, so it stands in no text.
 _BREAK = b"\xff"
@@ -37,7 +39,8 @@ _MIX32, _JOIN32 = np.uint32(0x85EBCA77), np.uint32(0x9E3779B1)
 # Distinct n-grams are counted for n up to this; more words only add a few to the count.
 _COUNTED = 3
 # A record's number stands above this many bits of its hashes while they are sorted.
-_HASH_BITS = 25
+_HASH_BITS = 32 - MAX_RECORDS.bit_length() + 1
+_SAID = ("input", "last_user", "system")  # the targets of `RecordView.said`, in its order
 
 
 class Words:
@@ -213,6 +216,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self._records)
 
+    @property
+    def chars(self) -> int:
+        """Characters of the inputs and outputs that are whole."""
+        texts = (*self._texts("input"), *self._texts("output"))
+        return sum(size for size in map(len, texts) if size <= MAX_CHARS)
+
     def column(self, target: str) -> Column:
         known = self._columns.get(target)
         if known is None:
@@ -243,6 +252,14 @@ class Batch:
 
     def _texts(self, target: str) -> list[str]:
         known = self._said.get(target)
+        if known is None and target in _SAID:
+            said = [record.said() for record in self._records]
+            for place, name in enumerate(_SAID):
+                self._said[name] = [
+                    record.text(name) if one is None else one[place]
+                    for record, one in zip(self._records, said, strict=True)
+                ]
+            return self._said[target]
         if known is None:
             known = self._said[target] = [record.text(target) for record in self._records]
         return known

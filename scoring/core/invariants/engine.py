@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from scoring.core.invariants.atoms import MAX_SPANS, Atom, Evidence
-from scoring.core.invariants.columns import MAX_RECORDS, Batch
+from scoring.core.invariants.columns import MAX_BATCH_CHARS, MAX_RECORDS, Batch
 from scoring.core.invariants.finding_atoms import find_atom
 from scoring.core.invariants.language import (
     All,
@@ -142,6 +142,9 @@ class InvariantSet:
         if len(views) < _MIN_SCREENED:
             return [self._woken(view) for view in views]
         batch = Batch(views)
+        if batch.chars > MAX_BATCH_CHARS:
+            half = len(views) // 2
+            return self._pending(views[:half]) + self._pending(views[half:])
         pending = [set(self._unscreened) for _ in views]
         for index, screen in self._screens:
             for number in np.flatnonzero(~screen(batch).true).tolist():

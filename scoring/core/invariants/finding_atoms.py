@@ -20,7 +20,13 @@ from scoring.core.invariants.dialogue_shapes import DIALOGUE_DETECTORS, HEAD_BYT
 from scoring.core.invariants.fences import WAKE as FENCE_WAKE
 from scoring.core.invariants.fences import fenced_ranges, open_fence
 from scoring.core.invariants.folding import fold
-from scoring.core.invariants.patterns import PatternError, TermPattern, Wake, compile_pattern
+from scoring.core.invariants.patterns import (
+    PatternError,
+    Prefilter,
+    TermPattern,
+    Wake,
+    compile_pattern,
+)
 from scoring.core.invariants.personal import PERSONAL
 from scoring.core.invariants.record import RecordView, Window
 from scoring.core.invariants.scripts import mixed_script_words
@@ -43,6 +49,7 @@ _INVISIBLE = {
     "tag": r"\x{E0000}-\x{E007F}",
     "control": r"\x{00}-\x{08}\x{0B}\x{0C}\x{0E}-\x{1F}\x{7F}-\x{9F}",
 }
+_FEWEST_SORTED = 4  # detectors of one atom; a pass over the literals costs about two of theirs
 CONTROL_BYTES = bytes((*range(9), 11, 12, *range(14, 32), 127))
 
 
@@ -132,34 +139,58 @@ def _catalogue(
     target: str, check: str, kinds: Sequence[str], min_count: int, fenced: bool = False
 ) -> Atom:
     detectors = [_CATALOGUE[check, kind] for kind in kinds]
+    possible = _sorter(detectors)
 
     def find(window: Window, limit: int) -> list[tuple[int, int]]:
         data = window.data
         ranges = fenced_ranges(data) if fenced else None
         found: set[tuple[int, int]] = set()
-        for one in detectors:
+        for one in possible(window):
             places = one.spans(data, limit if ranges is None else max(limit, 64))
             found.update(p for p in places if ranges is None or _inside(p, ranges))
             if len(found) >= limit:
                 break
         return [window.span(*place) for place in sorted(found)][:limit]
 
-    wakes = tuple(
-        Wake(source, one.pattern.ignore_case)
-        for one in detectors
-        for source in one.wakes or (one.pattern.source,)
-    )
+    wakes = tuple(wake for one in detectors for wake in _wakes_of(one))
     atom = finding_atom(target, "", find, min_count, wakes)
 
     def explain(record: RecordView, truth: bool) -> Evidence:
         windows = record.view(target).windows
-        present = [
-            one.label for one in detectors if any(one.found(window.data) for window in windows)
-        ]
-        labels = ", ".join(present if truth else [one.label for one in detectors])
+        present = {
+            one.name for window in windows for one in possible(window) if one.found(window.data)
+        }
+        labels = ", ".join(one.label for one in detectors if not truth or one.name in present)
         return finding_atom(target, labels, find, min_count).explain(record, truth)
 
     return dataclasses.replace(atom, explain=explain)
+
+
+def _wakes_of(one: Detector) -> tuple[Wake, ...]:
+    sources = one.wakes or (one.pattern.source,)
+    return tuple(Wake(source, one.pattern.ignore_case) for source in sources)
+
+
+def _sorter(detectors: Sequence[Detector]) -> Callable[[Window], Sequence[Detector]]:
+    """Which of the detectors may find something in a window, in their order.
+
+    What woke an atom of many detectors is one of them as a rule: one pass over the literals spares
+    the others theirs.
+    """
+    if len(detectors) < _FEWEST_SORTED:
+        return lambda window: detectors
+    owners: dict[Wake, list[int]] = {}
+    for index, one in enumerate(detectors):
+        for wake in _wakes_of(one):
+            owners.setdefault(wake, []).append(index)
+    wakes = list(owners)
+    prefilter = Prefilter(wakes)
+
+    def possible(window: Window) -> Sequence[Detector]:
+        woken = {index for wake in prefilter.candidates(window) for index in owners[wakes[wake]]}
+        return [detectors[index] for index in sorted(woken)]
+
+    return possible
 
 
 def _inside(place: tuple[int, int], ranges: list[tuple[int, int]]) -> bool:
@@ -175,9 +206,7 @@ def _shape(target: str, shape: str) -> Atom:
             return []
         return [window.span(*place) for place in one.spans(window.data[:head], limit)]
 
-    sources = one.wakes or (one.pattern.source,)
-    wakes = tuple(Wake(source, one.pattern.ignore_case) for source in sources)
-    return finding_atom(target, one.label, find, 1, wakes)
+    return finding_atom(target, one.label, find, 1, _wakes_of(one))
 
 
 def _invisible(target: str, kinds: Sequence[str], min_count: int) -> Atom:

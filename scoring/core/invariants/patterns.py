@@ -22,6 +22,9 @@ MAX_MEMORY_BYTES = 2 << 20
 TRUSTED_MEMORY_BYTES = 16 << 20
 # The automaton of a set has states for combinations of its patterns: only small ones may join.
 MAX_SET_PROGRAM = 400
+# Short texts are scanned so many at once, where they are no longer than this together.
+_TOGETHER, _TOGETHER_BYTES = 16, 4_096
+_BREAK = b"\xff"  # no byte of UTF-8
 
 
 class PatternError(ValueError):
@@ -194,15 +197,32 @@ class Prefilter:
 
     def sweep(self, texts: Sequence[bytes]) -> list[Collection[int]]:
         """Of each text, the ids of patterns that may match, taking it as plain and as folded."""
-        filter_, set_ = self._filter.Match, self._set.Match
+        set_ = self._set.Match
         nothing = [None] * len(texts)
-        filtered = [filter_(text, True) for text in texts] if self._filtered else nothing
+        filtered = self._swept(texts) if self._filtered else nothing
         tried = [set_(text) for text in texts] if self._tried else nothing
         # Most texts wake nothing, so nothing is made for them.
         return [
             self._named(one, other) if one or other else self._always
             for one, other in zip(filtered, tried, strict=True)
         ]
+
+    def _swept(self, texts: Sequence[bytes]) -> list[list[int] | None]:
+        """What the literals of each text wake; short texts are asked together first.
+
+        Of several texts in one no literal is lost, and more literals never wake fewer patterns, so
+        where the joined ones wake nothing, none of them does.
+        """
+        match = self._filter.Match
+        found: list[list[int] | None] = []
+        for start in range(0, len(texts), _TOGETHER):
+            some = texts[start : start + _TOGETHER]
+            short = len(some) > 1 and sum(map(len, some)) <= _TOGETHER_BYTES
+            if short and not match(_BREAK.join(some), True):
+                found.extend([None] * len(some))
+            else:
+                found.extend([match(text, True) for text in some])
+        return found
 
     def _named(self, filtered: list[int] | None, tried: list[int] | None) -> set[int]:
         found = set(self._always)

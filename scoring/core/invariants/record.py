@@ -207,6 +207,29 @@ class RecordView:
         view = self._views.get(target)
         return _joined(self._choose(target)) if view is None else view.text
 
+    def said(self) -> tuple[str, str, str] | None:
+        """`text` of input, last_user and system at once; None where it takes the long way.
+
+        The short one is for a string, and for messages whose contents are strings, which most are.
+        """
+        value = self.record.get("input")
+        if type(value) is str:
+            return value, value, ""
+        if type(value) is not list:
+            return None
+        texts, system, user = [], [], ""
+        for message in value:
+            content = message.get("content") if type(message) is dict else None
+            if type(content) is not str:
+                return None
+            role = message.get("role")
+            if role == "user":
+                user = content
+            elif role in _SYSTEM_ROLES:
+                system.append(content)
+            texts.append(content)
+        return "\n".join(texts), user, "\n".join(system)
+
     @property
     def model(self) -> tuple[str, str]:
         """Name and version of the model, empty where not given."""

@@ -13,11 +13,22 @@ from typing import NamedTuple
 import numpy as np
 
 from scoring.core.invariants import language as lang
-from scoring.core.invariants.columns import Batch, Bools, Column, Hashes, Ints, Words, byte_table
+from scoring.core.invariants.columns import (
+    MAX_CHARS,
+    Batch,
+    Bools,
+    Column,
+    Hashes,
+    Ints,
+    Words,
+    byte_table,
+)
 from scoring.core.invariants.finding_atoms import CONTROL_BYTES
 from scoring.core.invariants.patterns import compile_pattern
 
 _PROBE = 3
+_HEAD_BITS = 16
+_HEAD_SHIFT = np.uint32(32 - _HEAD_BITS)
 # One bracketed class and nothing else: matches any text that holds one of its characters.
 _ONE_CLASS = re.compile(r"\[(?:\\.|[^\[\]\\])+\]", re.DOTALL)
 
@@ -213,9 +224,17 @@ def _share_overlap(predicate: lang.Overlap) -> Screen:
     def absent(batch: Batch, source_of: Ints, sources: Column) -> Bools:
         words = batch.column(predicate.target).words
         total = words.count - n + 1
-        room = np.maximum(sources.words.count - n + 1, 0)[source_of]
-        shared = total - np.maximum(words.distinct(n) - room, 0)
-        few = (words.count < max(predicate.min_words, n)) | (shared / np.maximum(total, 1) < share)
+
+        def few_with(most: Ints) -> Bools:
+            room = np.maximum(most - n + 1, 0)[source_of]
+            shared = total - np.maximum(words.distinct(n) - room, 0)
+            few: Bools = shared / np.maximum(total, 1) < share
+            return few | (words.count < max(predicate.min_words, n))
+
+        # Each word but the last takes two bytes; folding may only add words where it is not plain.
+        few = few_with(np.where(sources.plain, (sources.bytes + 1) // 2, np.int64(MAX_CHARS)))
+        if not few.all():
+            few = few_with(sources.words.count)
         if not few.all():
             met, owner = _met(words, source_of, sources, n, 1, ~few)
             shared = np.bincount(owner[met], minlength=len(batch))
@@ -237,10 +256,15 @@ def _met(
     keys = words.grams(n)[places] ^ _source_keys(source_of[owner])
     said, source = sources.words.places(n, 1)
     known = np.sort(sources.words.grams(n)[said] ^ _source_keys(source))
-    if not len(known):
-        return np.zeros(len(keys), np.bool_), owner
-    nearest = known[np.minimum(np.searchsorted(known, keys), len(known) - 1)]
-    return nearest == keys, owner
+    met = np.zeros(1 << _HEAD_BITS, np.bool_)
+    met[known >> _HEAD_SHIFT] = True
+    met = met[keys >> _HEAD_SHIFT]
+    # Few keys begin as a known one does; those are looked up whole.
+    alike = np.flatnonzero(met)
+    if alike.size:
+        nearest = np.minimum(np.searchsorted(known, keys[alike]), len(known) - 1)
+        met[alike] = known[nearest] == keys[alike]
+    return met, owner
 
 
 def _comparison(predicate: lang.Overlap, absent: Callable[[Batch, Ints, Column], Bools]) -> Screen:

@@ -21,7 +21,7 @@ from scoring.core.detectors.fitting import (
 )
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
-from scoring.core.detectors.robust import RobustScale, fit_robust_scale, mean_score, trimmed
+from scoring.core.detectors.robust import RobustScale, fit_robust_scale, mean_score, trim
 from scoring.core.scorers import ensemble_v1, rank_v1
 from scoring.core.scorers.batches import join, take, without_fingerprints
 from scoring.core.scorers.contract import BaselineTooSmallError, InvalidBatchError, RecordBatch
@@ -34,6 +34,9 @@ MIN_CALIBRATION = 300  # 299 support a false-alarm rate of 1 %
 INTERVAL_POINTS = 1025
 # Whatever the profile: fitting may take its time, and one detector alone trims tails it dislikes.
 TRIM_WITH = ("mahalanobis", "isolation_forest", "knn")
+# They take a tail for what it is, a few records among many, where a covariance is pulled by it. So
+# they see all of a baseline whose trim would only cut a tail.
+WITH_TAILS = ("isolation_forest", "knn")
 Violations = Mapping[str, NDArray[np.float32]]
 
 
@@ -145,14 +148,18 @@ def _fit_model(
     weights = group_weights(settings, with_violations=n_violations >= MIN_VIOLATIONS)
     if not weights:
         return
+    whole, core = x, x
     if settings["trim"]:
-        x = trimmed(
+        cut = trim(
             x,
             lambda rows: mean_score([_fit_detector(name, rows, rng) for name in TRIM_WITH], rows),
         )
+        core = cut.kept
+        whole = x if cut.cuts_a_tail else core
     prefix, entries = f"model/{len(draft.models)}", []
     for name, weight in weights.items():
-        detector = _fit_detector(name, x, rng, violations)
+        rows = whole if name in WITH_TAILS else core
+        detector = _fit_detector(name, rows, rng, violations)
         scale = fit_robust_scale(detector.score(held_out))
         entry = {"name": name, "weight": weight, "median": scale.median, "spread": scale.spread}
         entries.append(entry)

@@ -27,7 +27,7 @@ DEFAULTS: dict[str, Any] = {
     "gamma": 1.0,  # of the contrast
     "synthetic_contrast": False,  # whether contrast counts before there are violations to learn
     "signals": {},  # name -> {direction: high|low|both, weight: > 0}
-    "trim": True,  # fit twice, dropping the most anomalous 10 %
+    "trim": True,  # leave out of the baseline what does not belong to it
     "context_weights": {},
     "tier_rates": [0.10, 0.05, 0.01, 0.001],
     "review_from_tier": None,

@@ -91,13 +91,21 @@ def compare(
     return Comparison(level, tuple(families), tuple(tests), season, matched)
 
 
-def _settings(alpha: float, *, mix: bool) -> DriftSettings:
-    """As many shuffles as resolve the level with something to spare, on as many rows as fit."""
+def effort(alpha: float) -> tuple[int, int]:
+    """How many shuffles a family takes at its level, and of how many records of either side.
+
+    As many shuffles as resolve the level with something to spare, on as many records as fit.
+    """
     n = int(np.clip(np.ceil(4.0 / alpha), _FEWEST_PERMUTATIONS, MOST_PERMUTATIONS))
+    return n, min(_MOST_ROWS, _CELLS // n)
+
+
+def _settings(alpha: float, *, mix: bool) -> DriftSettings:
+    n, max_rows = effort(alpha)
     return DriftSettings(
         alpha=alpha,
         n_permutations=n,
-        max_rows=min(_MOST_ROWS, _CELLS // n),
+        max_rows=max_rows,
         min_rows=MIN_ROWS,
         max_segments=MAX_SEGMENTS,
         mix=mix,

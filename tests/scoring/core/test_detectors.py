@@ -15,7 +15,7 @@ from scoring.core.detectors.isolation_forest import IsolationForest
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
 from scoring.core.detectors.projection import fit_pca_projection
-from scoring.core.detectors.robust import fit_robust_scale, trimmed
+from scoring.core.detectors.robust import chance_of_tail, fit_robust_scale, trim
 
 
 def baseline(n=400, d=5, seed=0):
@@ -199,7 +199,11 @@ def test_trimming_saves_a_contaminated_baseline():
         return rng.normal(size=(n, 6)) + 6.0
 
     mixed = rng.permutation(np.concatenate([clean(900), dirt(100)])).astype(np.float32)
-    kept = trimmed(mixed, lambda x: Mahalanobis.fit(x).score)
+    cut = trim(mixed, lambda x: Mahalanobis.fit(x).score)
+    kept = cut.kept
+    assert cut.chance < 1e-6
+    assert not cut.cuts_a_tail
+    assert cut.dropped_share == pytest.approx(1 - len(kept) / 1000)
     assert np.sum(kept.mean(axis=1) > 3) == 0
     assert len(kept) >= 890  # and the clean tails came back
     test = np.concatenate([clean(300), dirt(300)]).astype(np.float32)
@@ -214,13 +218,42 @@ def test_trimming_saves_a_contaminated_baseline():
 
 def test_trimming_leaves_a_clean_baseline_and_its_order_alone():
     x = np.random.default_rng(1).normal(size=(500, 4)).astype(np.float32)
-    np.testing.assert_array_equal(trimmed(x, lambda rows: Mahalanobis.fit(rows).score), x)
+    cut = trim(x, lambda rows: Mahalanobis.fit(rows).score)
+    np.testing.assert_array_equal(cut.kept, x)
+    assert (cut.dropped_share, cut.chance) == (0.0, 1.0)
 
 
 def test_small_baselines_are_not_trimmed():
     x = np.concatenate([baseline(59), np.full((1, 5), 1e4, np.float32)])
-    assert trimmed(x, lambda rows: Mahalanobis.fit(rows).score, minimum=50) is x
-    assert len(trimmed(x, lambda rows: Mahalanobis.fit(rows).score, minimum=40)) == 59
+    assert trim(x, lambda rows: Mahalanobis.fit(rows).score, minimum=50).kept is x
+    assert len(trim(x, lambda rows: Mahalanobis.fit(rows).score, minimum=40).kept) == 59
+
+
+@pytest.mark.parametrize("scale", [1.5, 2.5, 3.5])
+def test_a_long_tail_is_no_contamination_and_a_bulge_at_its_end_is(scale):
+    """Up to a tenth of exponential samples lie beyond 8; their chances are near to uniform."""
+    rng = np.random.default_rng(3)
+    tails = [rng.exponential(scale, size=500) for _ in range(300)]
+    chances = np.array([chance_of_tail(tail) for tail in tails])
+    assert np.mean(chances < 0.10) <= 0.20
+    assert np.mean(chances < 0.50) >= 0.25  # nor is it always 1
+    bulges = [np.append(tail, rng.normal(12, 1, size=75)) for tail in tails]
+    assert np.mean([chance_of_tail(bulge) < 0.10 for bulge in bulges]) >= 0.9
+
+
+@pytest.mark.parametrize("share", [0.05, 0.15, 0.25])
+def test_much_contamination_does_not_pass_for_a_tail(share):
+    """The tail is judged by the near values, so that a bulge cannot stand model for itself."""
+    rng = np.random.default_rng(4)
+    n_far = int(share * 1000)
+    spreads = np.concatenate([rng.normal(0, 1.5, 1000 - n_far), rng.normal(20, 3, n_far)])
+    assert chance_of_tail(spreads) < 1e-9
+
+
+def test_tails_of_odd_values_are_defined():
+    assert chance_of_tail(np.zeros(50)) == 1.0
+    assert chance_of_tail(np.full(3, 9.0)) == 0.0
+    assert chance_of_tail(np.append(np.zeros(50), 9.0)) == 0.0
 
 
 def test_robust_scale():

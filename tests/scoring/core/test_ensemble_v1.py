@@ -354,3 +354,23 @@ def test_joining_undoes_taking():
         join([batch, window(2, model="other")])
     with pytest.raises(InvalidBatchError, match="length"):
         join([batch, window(2, d=3)])
+
+
+def test_neighbours_keep_a_tail_and_lose_a_clump():
+    """A tail that shows no contamination stays with those whom it does not pull; a clump goes."""
+    rng = np.random.default_rng(0)
+    n = 900
+
+    def references(fingerprints):
+        batch = RecordBatch(model="m", n=n, fingerprints=fingerprints.astype(np.float32))
+        state = fit_ensemble([batch], config={"profile": "full"})
+        return state.arrays["model/0/knn/references"].shape[0], state
+
+    n_fit = n - int(0.4 * n)
+    spread = np.sqrt(np.random.default_rng(3).chisquare(1.2, size=(n, 1)))
+    heavy = rng.normal(size=(n, 6)) / spread  # 2 % lie far off, a common thing of such a tail
+    assert references(heavy)[0] == n_fit
+    clumped = rng.normal(size=(n, 6))
+    clumped[:60] += 12.0
+    kept, _ = references(clumped)
+    assert n_fit - 60 <= kept <= n_fit - 20

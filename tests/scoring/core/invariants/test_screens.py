@@ -9,11 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.core.invariants.columns import MAX_CHARS, MAX_RECORDS, Batch
+from scoring.core.invariants.columns import (
+    MAX_BATCH_CHARS,
+    MAX_CHARS,
+    MAX_RECORDS,
+    Batch,
+)
 from scoring.core.invariants.engine import InvariantSet
 from scoring.core.invariants.folding import fold, folds_by_case, is_western
 from scoring.core.invariants.packs import load_starter
 from scoring.core.invariants.parse import parse_condition, parse_invariant
+from scoring.core.invariants.patterns import Prefilter, Wake
 from scoring.core.invariants.record import RecordView
 from scoring.core.invariants.screens import screen_condition
 from scoring.core.invariants.scripts import script_share
@@ -123,6 +129,32 @@ def test_batch_is_evaluate_of_each_on_real_records():
     assert any(found)
 
 
+def test_long_texts_are_settled_in_smaller_batches():
+    """Twice `MAX_BATCH_CHARS` in one call, loops and leaks among them."""
+    prose = " ".join(f"word{i}" for i in range(900))[:6_000]
+    outputs = [prose, "loop the loop " * 400, "You are a bank's assistant and say so at all times."]
+    records = [
+        {"input": [{"role": "system", "content": outputs[2] * 20}], "output": outputs[i % 3]}
+        for i in range(3 * MAX_BATCH_CHARS // 10_000)
+    ]
+    views = [RecordView(record) for record in records]
+    assert Batch(views).chars > MAX_BATCH_CHARS
+    found = STARTER.evaluate_batch(records)
+    assert found == [STARTER.evaluate(record) for record in records]
+    assert {v.key for v in found[1]} >= {"conversation.word_loop"}
+    assert {v.key for v in found[2]} >= {"conversation.system_leak"}
+
+
+@given(st.lists(st.sampled_from(["", "pass", "word", "my Password: x", "é", "hi", "{{a}}"])))
+def test_short_texts_asked_together_wake_what_each_wakes(texts):
+    wakes = [Wake("password", True), Wake("[a-z]{2}"), Wake("{{"), Wake("wordmy")]
+    prefilter = Prefilter(wakes)
+    data = [text.encode() for text in texts]
+    assert [set(found) for found in prefilter.sweep(data)] == [
+        set(prefilter.sweep([one])[0]) for one in data
+    ]
+
+
 @given(TEXTS | st.text(max_size=20))
 @settings(max_examples=500, deadline=None)
 def test_folding_by_case_is_folding(text):
@@ -169,6 +201,32 @@ def test_plain_texts_are_settled_without_their_atoms(tree, text):
     settled = screen_condition(parse_condition(tree))(batch)
     assert settled.true[1:].all()
     assert not settled.false.any()
+
+
+MESSAGE = st.sampled_from(
+    [
+        {"role": "user", "content": "a"},
+        {"role": "system", "content": "b"},
+        {"role": "developer", "content": "c"},
+        {"role": "assistant", "content": ""},
+        {"role": "user", "content": [{"type": "text", "text": "d"}, {"type": "text", "text": "e"}]},
+        {"role": "user", "content": None},
+        {"role": ["user"], "content": "f"},
+        {"content": "g"},
+        "h",
+        None,
+    ]
+)
+
+
+@given(st.lists(MESSAGE, max_size=4) | st.sampled_from(["text", "", None, 7, {"a": 1}]))
+def test_the_short_way_to_a_text_is_the_long_one(given_input):
+    record = {"input": given_input, "output": "z"}
+    said = RecordView(record).said()
+    long = tuple(RecordView(record).view(t).text for t in ("input", "last_user", "system"))
+    assert said is None or said == long
+    batch = Batch([RecordView(record)])
+    assert batch.column("last_user").chars.tolist() == [len(long[1])]
 
 
 def test_a_batch_has_a_largest_size():
