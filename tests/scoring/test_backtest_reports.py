@@ -23,6 +23,7 @@ def told(candidate, previous, weight=None):
     report["calibration"] = calibration_part(
         unknown, unknown, unknown, unknown, why_none=NONE_JUDGED
     )
+    report["calibration_gain"] = {}
     return {**report, "verdict": verdict_of(report, has_reference=True)}
 
 

@@ -21,7 +21,8 @@ from scoring.core.detectors.fitting import (
 )
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
-from scoring.core.detectors.robust import RobustScale, fit_robust_scale, mean_score, trim
+from scoring.core.detectors.robust import RobustScale, fit_robust_scale
+from scoring.core.detectors.trimming import mean_score, trim
 from scoring.core.scorers import ensemble_v1, rank_v1
 from scoring.core.scorers.batches import join, take, without_fingerprints
 from scoring.core.scorers.contract import BaselineTooSmallError, InvalidBatchError, RecordBatch

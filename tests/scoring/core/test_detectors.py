@@ -15,7 +15,8 @@ from scoring.core.detectors.isolation_forest import IsolationForest
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
 from scoring.core.detectors.projection import fit_pca_projection
-from scoring.core.detectors.robust import chance_of_tail, fit_robust_scale, trim
+from scoring.core.detectors.robust import fit_robust_scale
+from scoring.core.detectors.trimming import chance_of_tail, trim
 
 
 def baseline(n=400, d=5, seed=0):
