@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from oversight.tenancy.actors import member_actor
 from oversight.tenancy.models import Membership, Project, Role
@@ -140,9 +140,11 @@ def fill(n_rows: int) -> None:
         "yes": _literal(yes),
         "no": _literal(no),
     }
-    _copy_rounds(-(-n_rows // PER_ROUND), keys, values, n_rows)
-    for table, (key, changes) in _COPIES.items():
-        _copy(table, keys[key], changes, values, n_rows)
+    # All at once: the reconciler resolves what it finds answered and not resolved.
+    with transaction.atomic():
+        _copy_rounds(-(-n_rows // PER_ROUND), keys, values, n_rows)
+        for table, (key, changes) in _COPIES.items():
+            _copy(table, keys[key], changes, values, n_rows)
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
 

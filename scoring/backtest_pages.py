@@ -133,12 +133,16 @@ def _rows(
             n_records=compared["candidate"][name].get("n_records", 0),
             candidate=share(compared["candidate"][name]),
             previous=share(previous.get(name)),
-            gain=share(compared[f"{name}_gain"], signed=True)
-            if f"{name}_gain" in compared
-            else None,
+            gain=_gain(compared, name) if f"{name}_gain" in compared else None,
         )
         for name, words in metrics
     ]
+
+
+def _gain(compared: Mapping[str, Any], name: str) -> Cell:
+    if compared.get("n_different") == 0:  # the whole sentence stands above the table
+        return Cell("–", reason="none decided differently")
+    return share(compared[f"{name}_gain"], signed=True)
 
 
 def _detection(tier: Mapping[str, Any]) -> Row:
