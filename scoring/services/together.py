@@ -114,7 +114,7 @@ def _lead(actor: Actor, posts: Sequence[_Post]) -> None:
     except (OperationalError, InterfaceError, errors.Unavailable) as error:
         for post in posts:
             post.error = error
-    except Exception:
+    except Exception:  # one post may be to blame: each is tried alone, and told its own error
         for post in posts:
             _take_in_alone(actor, post)
     finally:
