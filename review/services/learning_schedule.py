@@ -34,12 +34,7 @@ def ask_if_due(project: Project) -> Job | None:
     if queue is None:
         return None
     with transaction.atomic():
-        LearningSettings.objects.get_or_create(project=project)
-        chosen = (
-            LearningSettings.objects.select_for_update(of=["self"])
-            .select_related("queue")
-            .get(project=project)
-        )
+        chosen = _locked_settings(project)
         queue = chosen.queue or queue
         if not chosen.is_on or _is_under_way(project, TASK, AT_MOST_EVERY):
             return None
@@ -60,12 +55,7 @@ def ask_to_refit_if_due(project: Project) -> Job | None:
     if first is None or version.kind != refit_requests.KIND:
         return None
     with transaction.atomic():
-        LearningSettings.objects.get_or_create(project=project)
-        chosen = (
-            LearningSettings.objects.select_for_update(of=["self"])
-            .select_related("queue")
-            .get(project=project)
-        )
+        chosen = _locked_settings(project)
         queue = chosen.queue or first
         if not chosen.is_on or _is_under_way(project, refit_requests.TASK, REFIT_AT_MOST_EVERY):
             return None
@@ -78,6 +68,16 @@ def ask_to_refit_if_due(project: Project) -> Job | None:
             question=chosen.question,
             config=refit_requests.settings_to_refit(version),
         )
+
+
+def _locked_settings(project: Project) -> LearningSettings:
+    """The project's settings, held so that two schedulers do not both ask."""
+    LearningSettings.objects.get_or_create(project=project)
+    return (
+        LearningSettings.objects.select_for_update(of=["self"])
+        .select_related("queue")
+        .get(project=project)
+    )
 
 
 def _has_new_violations(version: ScorerVersion, queue: ReviewQueue, question: str) -> bool:
