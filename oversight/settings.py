@@ -120,14 +120,20 @@ TEMPLATES = [
 ]
 
 # Storage ---------------------------------------------------------------------------------------
+_database = env.db("DATABASE_URL", default=_addresses.get("DATABASE_URL", "postgres:///oversight"))
 DATABASES = {
     "default": {
-        **env.db("DATABASE_URL", default=_addresses.get("DATABASE_URL", "postgres:///oversight")),
+        **_database,
         "ENGINE": "oversight.lib.postgres",
         "CONN_MAX_AGE": env.int("OVERSIGHT_CONN_MAX_AGE_SECONDS", default=600),
         "CONN_HEALTH_CHECKS": True,
         # No server-side binding: triggers and several statements in one string need the simple
-        # protocol, and psycopg prepares hot statements by itself.
+        # protocol. The hottest statements (oversight/lib/postgres/statements.py) are bound by the
+        # server and prepared; 0 leaves them unprepared, for poolers that cannot follow that.
+        "OPTIONS": {
+            **_database.get("OPTIONS", {}),
+            "prepare_threshold": env.int("OVERSIGHT_PREPARE_THRESHOLD", default=2) or None,
+        },
     }
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from django.conf import settings as django_settings
 from django.db import connection
@@ -16,6 +17,12 @@ from review.models import ReviewQueue
 from review.services.starter import equip_project
 from tests.factories import Api, make_api, make_member, make_project, make_record
 from tests.worlds import World
+
+# A busy machine is no defect of what is tested.
+hypothesis.settings.register_profile(
+    "patient", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("patient")
 
 
 @pytest.fixture

@@ -64,6 +64,39 @@ def record(
         )
 
 
+def events_of(source: str, *, object_id: str, detail: str) -> str:
+    """Parts of a WITH that append an event for every row of `source`, another part of it.
+
+    For statements that change and record at once. They take the parameters of `event_of`.
+
+    Args:
+        source: the name of that part.
+        object_id: an expression of its columns, as text: what it happened to.
+        detail: another one, as jsonb; never content.
+    """
+    return f"""
+event AS (
+    INSERT INTO audit_auditevent
+        (project_id, actor_kind, actor_id, action, object_type, object_id, detail)
+    SELECT %(event_project)s, %(event_actor_kind)s, %(event_actor_id)s, %(event_action)s,
+        %(event_object_type)s, {object_id}, {detail}
+    FROM {source} RETURNING id, project_id
+), pending AS (
+    INSERT INTO audit_auditpending (event_id, project_id) SELECT id, project_id FROM event
+)"""  # noqa: S608  our own names
+
+
+def event_of(actor: Actor, action: str, object_type: str) -> dict[str, Any]:
+    """The parameters of `events_of`: who does what to which kind of thing."""
+    return {
+        "event_project": actor.project.pk,
+        "event_actor_kind": actor.kind,
+        "event_actor_id": actor.id,
+        "event_action": action,
+        "event_object_type": object_type,
+    }
+
+
 def content_hmac(project: Project, content: bytes) -> str:
     """A keyed hash of content, fit for the log: without the project's key it proves nothing."""
     return hmac.new(bytes(project.hash_key), content, hashlib.sha256).hexdigest()

@@ -1,6 +1,7 @@
 """One transaction holds a change, its audit row and its outbox row; work follows the commit."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from django.db import connection, transaction
@@ -9,6 +10,14 @@ from django.db import connection, transaction
 def atomic() -> Any:
     """A transaction that may nest; the outermost one commits."""
     return transaction.atomic()
+
+
+def alone() -> AbstractContextManager[Any]:
+    """What a single statement needs: nothing, or a savepoint inside of another transaction.
+
+    A statement is a transaction by itself; saying so costs two round trips.
+    """
+    return transaction.atomic() if connection.in_atomic_block else nullcontext()
 
 
 def on_commit(work: Callable[[], Any]) -> None:

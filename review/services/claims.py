@@ -10,14 +10,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models.functions import Now
 
 from oversight.audit import services as audit
 from oversight.lib import errors
+from oversight.lib.postgres.statements import Columns, fetch
+from oversight.lib.transactions import alone
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
-from review.models import Case, ReviewQueue, RubricVersion, Skip, Slot
+from review.models import Case, CaseEvidence, ReviewQueue, RubricVersion, Skip, Slot
 from review.models.publishing import VersionStatus
 
 _ATTEMPTS = 5
@@ -43,21 +45,15 @@ def claim_next(actor: Actor, *, queue: ReviewQueue) -> Claim | None:
     _require_reviewer(actor)
     if queue.is_paused:
         return None
-    rubric = current_rubric(queue)
     for _ in range(_ATTEMPTS):
         try:
-            with transaction.atomic():
-                slot_id = _take_rater_slot(actor, queue, rubric) if actor.ai_rater else None
-                if not actor.ai_rater:
-                    slot_id = _take_slot(actor, queue, rubric)
-                if slot_id is None:
-                    return None
-                claim = _claim(slot_id, queue, rubric)
-                _audit(actor, "case.claimed", claim.slot)
-                return claim
+            claim = _claim_as_rater(actor, queue) if actor.ai_rater else _claim_next(actor, queue)
         except IntegrityError:
             # The same reviewer claimed another slot of this case in a second tab.
             continue
+        if claim is None:
+            current_rubric(queue)  # without one, nothing is served
+        return claim
     return None
 
 
@@ -75,14 +71,23 @@ def current_rubric(queue: ReviewQueue) -> RubricVersion:
     return version
 
 
+_SLOT = Columns(Slot, "s")
+_CASE = Columns(Case, "c")
+_VERSION = Columns(RubricVersion, "r")
+# A reviewer is shown the record, never its fingerprint.
+_EVIDENCE = Columns(CaseEvidence, "e", without=["fingerprint"])
+_DETAIL = "jsonb_build_object('slot', s.number, 'queue', %(slug)s::text)"
+
 # The slot_next index serves the order; the two NOT EXISTS look at one case each. SKIP LOCKED lets
-# claimers pass each other, so none waits and none gets another's slot.
-_TAKE = """
-UPDATE review_slot SET reviewer_id = %(user)s, token = %(token)s, rubric_version_id = %(rubric)s,
-    claimed_at = now(), lease_expires_at = now() + make_interval(secs => %(lease)s)
-WHERE id = (
+# claimers pass each other, so none waits and none gets another's slot. The version that is locked
+# to the slot is the one that is published at this moment, and the log tells of it, all at once.
+_TAKE = f"""
+WITH form AS (
+    SELECT * FROM review_rubricversion WHERE rubric_id = %(rubric)s AND status = 'published' LIMIT 1
+), next AS (
     SELECT s.id FROM review_slot s
-    WHERE s.queue_id = %(queue)s AND s.state = 'open' AND s.ai_rater = ''
+    WHERE (SELECT id FROM form) IS NOT NULL
+      AND s.queue_id = %(queue)s AND s.state = 'open' AND s.ai_rater = ''
       AND (s.lease_expires_at IS NULL OR s.lease_expires_at <= now())
       AND NOT EXISTS (
         SELECT 1 FROM review_slot o
@@ -90,9 +95,42 @@ WHERE id = (
       AND NOT EXISTS (
         SELECT 1 FROM review_skip k WHERE k.case_id = s.case_id AND k.reviewer_id = %(user)s)
     ORDER BY s.rank LIMIT 1
-    FOR UPDATE OF s SKIP LOCKED)
-RETURNING id
-"""
+    FOR UPDATE OF s SKIP LOCKED
+), s AS (
+    UPDATE review_slot t SET reviewer_id = %(user)s, token = %(token)s,
+        rubric_version_id = (SELECT id FROM form), claimed_at = now(),
+        lease_expires_at = now() + make_interval(secs => %(lease)s)
+    WHERE t.id = (SELECT id FROM next)
+    RETURNING t.*
+), {audit.events_of("s", object_id="s.case_id::text", detail=_DETAIL)}
+SELECT {_SLOT}, {_CASE}, {_EVIDENCE}, {_VERSION} FROM s
+JOIN form r ON r.id = s.rubric_version_id
+JOIN review_case c ON c.id = s.case_id
+JOIN review_caseevidence e ON e.id = c.evidence_id
+"""  # noqa: S608  our own names
+
+
+def _claim_next(actor: Actor, queue: ReviewQueue) -> Claim | None:
+    assert actor.user is not None
+    values = {
+        "queue": queue.pk,
+        "slug": queue.slug,
+        "rubric": queue.rubric_id,
+        "user": actor.user.pk,
+        "token": uuid4(),
+        "lease": queue.lease_seconds,
+        **audit.event_of(actor, "case.claimed", "case"),
+    }
+    with alone():
+        rows = fetch(_TAKE, values)
+    if not rows:
+        return None
+    row = iter(rows[0])
+    slot, case = _SLOT.take(row), _CASE.take(row)
+    case.evidence, slot.rubric_version = _EVIDENCE.take(row), _VERSION.take(row)
+    slot.case = case
+    return _held(slot, queue)
+
 
 # An AI rater never takes a human's place: it gets a slot of its own beside them.
 _TAKE_AS_RATER = """
@@ -114,9 +152,15 @@ RETURNING id
 """
 
 
-def _take_slot(actor: Actor, queue: ReviewQueue, rubric: RubricVersion) -> int | None:
-    assert actor.user is not None
-    return _run(_TAKE, queue, rubric, user=actor.user.pk)
+def _claim_as_rater(actor: Actor, queue: ReviewQueue) -> Claim | None:
+    rubric = current_rubric(queue)
+    with transaction.atomic():
+        slot_id = _take_rater_slot(actor, queue, rubric)
+        if slot_id is None:
+            return None
+        claim = _claim(slot_id, queue)
+        _audit(actor, "case.claimed", claim.slot)
+    return claim
 
 
 def _take_rater_slot(actor: Actor, queue: ReviewQueue, rubric: RubricVersion) -> int | None:
@@ -128,38 +172,37 @@ def _take_rater_slot(actor: Actor, queue: ReviewQueue, rubric: RubricVersion) ->
         .order_by("rank")
         .first()
     )
-    if expired is None:
-        return _run(_TAKE_AS_RATER, queue, rubric, rater=actor.ai_rater)
-    Slot.objects.filter(pk=expired.pk).update(
-        token=uuid4(), claimed_at=Now(), lease_expires_at=_lease_end(queue)
-    )
-    return expired.pk
-
-
-def _run(statement: str, queue: ReviewQueue, rubric: RubricVersion, **who: Any) -> int | None:
+    if expired is not None:
+        Slot.objects.filter(pk=expired.pk).update(
+            token=uuid4(), claimed_at=Now(), lease_expires_at=_lease_end(queue)
+        )
+        return expired.pk
     values = {
         "queue": queue.pk,
         "rubric": rubric.pk,
         "token": uuid4(),
         "lease": queue.lease_seconds,
-        **who,
+        "rater": actor.ai_rater,
     }
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)
-        row = cursor.fetchone()
-    return row[0] if row else None
+    rows = fetch(_TAKE_AS_RATER, values)
+    return rows[0][0] if rows else None
 
 
 def _lease_end(queue: ReviewQueue) -> Any:
     return Now() + timedelta(seconds=queue.lease_seconds)
 
 
-def _claim(slot_id: int, queue: ReviewQueue, rubric: RubricVersion | None = None) -> Claim:
-    joined = ["case__evidence", *(["rubric_version"] if rubric is None else [])]
-    slot = Slot.objects.select_related(*joined).defer("case__evidence__fingerprint").get(pk=slot_id)
+def _claim(slot_id: int, queue: ReviewQueue) -> Claim:
+    slot = (
+        Slot.objects.select_related("case__evidence", "rubric_version")
+        .defer("case__evidence__fingerprint")
+        .get(pk=slot_id)
+    )
+    return _held(slot, queue)
+
+
+def _held(slot: Slot, queue: ReviewQueue) -> Claim:
     slot.queue = queue
-    if rubric is not None:
-        slot.rubric_version = rubric
     assert slot.token is not None
     assert slot.lease_expires_at is not None
     return Claim(slot, slot.case, slot.token, slot.lease_expires_at)
@@ -237,23 +280,48 @@ def release_all_of(actor: Actor, *, user_id: int) -> int:
     return len(slots)
 
 
-def lock_claim(actor: Actor, *, case_id: UUID, token: UUID) -> Slot:
+_QUEUE = Columns(ReviewQueue, "q")
+_SHOWN = Columns(CaseEvidence, "e", only=["content_hash"])
+_HELD = f"""
+SELECT {_SLOT}, {_CASE}, {_QUEUE}, {_SHOWN}, {_VERSION} FROM review_slot s
+JOIN review_case c ON c.id = s.case_id
+JOIN review_reviewqueue q ON q.id = c.queue_id
+JOIN review_caseevidence e ON e.id = c.evidence_id
+JOIN review_rubricversion r ON r.id = s.rubric_version_id
+WHERE c.project_id = %(project)s AND s.case_id = %(case)s AND s.token = %(token)s
+  AND s.ai_rater = %(rater)s AND (s.ai_rater <> '' OR s.reviewer_id = %(user)s)
+FOR UPDATE OF s"""  # noqa: S608  our own names
+
+
+def lock_claim(actor: Actor, *, case_id: UUID, token: UUID, with_case: bool = False) -> Slot:
     """The caller's open slot under its token, locked until the transaction ends.
+
+    It comes with its form's version, its case and the case's queue and content hash.
+
+    Args:
+        with_case: lock the case too, as whoever may resolve it must.
 
     Raises:
         NotFound: no such case in the project.
         Conflict: the claim is not the caller's any more; `state` says what the case is now.
     """
     _require_reviewer(actor)
-    slot = (
-        Slot.objects.select_for_update(of=("self",))
-        .select_related("case", "queue", "rubric_version")
-        .filter(case__project=actor.project, case=case_id, token=token, **_held_by(actor))
-        .first()
-    )
-    if slot is None or slot.state != Slot.State.OPEN:
-        raise _lost(actor, case_id)
-    return slot
+    values = {
+        "project": actor.project.pk,
+        "case": case_id,
+        "token": token,
+        "rater": actor.ai_rater,
+        "user": None if actor.user is None else actor.user.pk,
+    }
+    rows = fetch(f"{_HELD}, c" if with_case else _HELD, values)
+    if rows:
+        row = iter(rows[0])
+        slot, case, queue = _SLOT.take(row), _CASE.take(row), _QUEUE.take(row)
+        case.evidence, slot.rubric_version = _SHOWN.take(row), _VERSION.take(row)
+        slot.case, slot.queue, case.queue = case, queue, queue
+        if slot.state == Slot.State.OPEN:
+            return slot
+    raise _lost(actor, case_id)
 
 
 def _lost(actor: Actor, case_id: UUID) -> errors.ApplicationError:

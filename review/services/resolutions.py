@@ -7,8 +7,10 @@ A tie is a resolution without a label, and widens figures by the worst case. So 
 asked, if there is anybody: the case gets one more slot, which holds nothing up.
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import combinations
 from typing import Any
@@ -17,6 +19,7 @@ from django.db.models.functions import Now
 
 from oversight.audit import services as audit
 from oversight.lib import codec
+from oversight.lib.postgres.statements import Columns, fetch
 from oversight.tenancy.actors import Actor
 from review.models import Case, CaseResolution, Slot, Verdict
 
@@ -29,40 +32,103 @@ def resolve(actor: Actor, *, case: Case) -> CaseResolution | None:
     Returns:
         The new resolution, or None while answers are missing or nothing has changed.
     """
-    asked = Slot.objects.filter(case=case, ai_rater="", number__lt=case.n_slots)
-    verdicts = counted_verdicts(case)
-    if asked.filter(state=Slot.State.OPEN).exists() or not verdicts:
+    standing = _standing(case)
+    verdicts = counted_verdicts(standing.verdicts)
+    if standing.is_waiting or not verdicts:
         return None
     rule, violation = _consensus(verdicts)
-    last = case.resolutions.order_by("-number").first()
     ids = [str(verdict.pk) for verdict in verdicts]
-    if last is not None and last.verdicts == ids:
+    if standing.resolved_by == ids:
         return None
-    resolution = CaseResolution.objects.create(
+    resolution = CaseResolution(
         case=case,
-        number=last.number + 1 if last else 1,
+        number=standing.n_resolutions + 1,
         rule=rule,
         answers=_answers(verdicts),
         violation=violation,
         n_verdicts=len(verdicts),
         agreement=agreement([verdict.violation for verdict in verdicts]),
         verdicts=ids,
-        rubric_version=verdicts[-1].rubric_version,
+        rubric_version_id=verdicts[-1].rubric_version_id,
     )
+    _store(actor, resolution)
     if rule == "tie":
         _ask_another(case)
-    if case.state != Case.State.RESOLVED:
-        Case.objects.filter(pk=case.pk).update(state=Case.State.RESOLVED, resolved_at=Now())
-    audit.record(
-        actor,
-        "case.resolved",
-        "case",
-        case.pk,
-        number=resolution.number,
-        rule=rule,
-        verdicts=ids,
-    )
     return resolution
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """How a case stands: whether answers are missing, and what it was last resolved by."""
+
+    is_waiting: bool
+    n_resolutions: int
+    resolved_by: list[str]
+    verdicts: list[Verdict]  # by people, in the order they were given
+
+
+_VERDICT = Columns(
+    Verdict, "v", only=["reviewer", "rubric_version", "answers", "violation", "is_blind"]
+)
+_STANDING = f"""
+SELECT EXISTS (
+        SELECT 1 FROM review_slot s WHERE s.case_id = %(case)s AND s.ai_rater = ''
+          AND s.number < %(n_slots)s AND s.state = 'open'),
+    coalesce(last.number, 0), coalesce(last.verdicts, '[]'), {_VERDICT}
+FROM review_verdict v LEFT JOIN (
+    SELECT * FROM review_caseresolution
+    WHERE case_id = %(case)s ORDER BY number DESC LIMIT 1) last ON true
+WHERE v.case_id = %(case)s AND v.ai_rater = ''
+ORDER BY v.created_at, v.id
+"""  # noqa: S608  our own names
+
+
+def _standing(case: Case) -> _Standing:
+    rows = fetch(_STANDING, {"case": case.pk, "n_slots": case.n_slots})
+    if not rows:
+        return _Standing(is_waiting=True, n_resolutions=0, resolved_by=[], verdicts=[])
+    is_waiting, n_resolutions, resolved_by = rows[0][:3]
+    verdicts = [_VERDICT.take(iter(row[3:])) for row in rows]
+    return _Standing(is_waiting, n_resolutions, json.loads(resolved_by), verdicts)
+
+
+_STORE = f"""
+WITH resolution AS (
+    INSERT INTO review_caseresolution (case_id, number, rule, answers, violation, n_verdicts,
+        agreement, verdicts, rubric_version_id)
+    VALUES (%(case)s, %(number)s, %(rule)s, %(answers)s, %(violation)s, %(n_verdicts)s,
+        %(agreement)s, %(verdicts)s, %(rubric_version)s)
+    RETURNING *
+), resolved AS (
+    UPDATE review_case SET state = 'resolved', resolved_at = statement_timestamp()
+    WHERE id = %(case)s AND state <> 'resolved'
+), {
+    audit.events_of(
+        "resolution",
+        object_id="case_id::text",
+        detail="jsonb_build_object('number', number, 'rule', rule, 'verdicts', verdicts)",
+    )
+}
+SELECT id, created_at FROM resolution
+"""  # noqa: S608  our own names
+
+
+def _store(actor: Actor, resolution: CaseResolution) -> None:
+    """Append a resolution, with its case's new state and its event."""
+    values = {
+        "case": resolution.case_id,
+        "number": resolution.number,
+        "rule": resolution.rule,
+        "answers": json.dumps(resolution.answers),
+        "violation": resolution.violation,
+        "n_verdicts": resolution.n_verdicts,
+        "agreement": resolution.agreement,
+        "verdicts": json.dumps(resolution.verdicts),
+        "rubric_version": resolution.rubric_version_id,
+        **audit.event_of(actor, "case.resolved", "case"),
+    }
+    ((resolution.pk, resolution.created_at),) = fetch(_STORE, values)
+    resolution._state.adding = False
 
 
 def _ask_another(case: Case) -> None:
@@ -82,18 +148,13 @@ def _ask_another(case: Case) -> None:
         )
 
 
-def counted_verdicts(case: Case) -> list[Verdict]:
-    """The latest blind verdict of each human reviewer, in the order they were given.
+def counted_verdicts(given: Sequence[Verdict]) -> list[Verdict]:
+    """The latest blind verdict of each human reviewer, of those in the order they were given.
 
     In a queue that shows evidence from the start no verdict is blind; there the latest counts.
     """
     latest: dict[int, Verdict] = {}
-    rows = (
-        Verdict.objects.filter(case=case, ai_rater="")
-        .select_related("rubric_version")
-        .order_by("created_at", "pk")
-    )
-    for verdict in rows:
+    for verdict in given:
         assert verdict.reviewer_id is not None
         held = latest.get(verdict.reviewer_id)
         if held is None or verdict.is_blind or not held.is_blind:

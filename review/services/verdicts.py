@@ -1,5 +1,6 @@
 """Verdicts: given once per slot, pinned to the form that was shown, corrected only by addition."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from django.db.models.functions import Now
 
 from oversight.audit import services as audit
 from oversight.lib import errors
+from oversight.lib.postgres.statements import fetch
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from review.answers import check_answers
@@ -47,15 +49,14 @@ def submit(
     """
     access.require(actor, "review")
     with transaction.atomic():
-        if (stored := _find_replayed(actor, case_id, claim_token, answers)) is not None:
-            return stored
-        slot = claims.lock_claim(actor, case_id=case_id, token=claim_token)
-        assert slot.rubric_version is not None
-        case = (
-            Case.objects.select_for_update()
-            .select_related("evidence", "queue")
-            .get(pk=slot.case_id)
-        )
+        try:
+            slot = claims.lock_claim(actor, case_id=case_id, token=claim_token, with_case=True)
+        except (errors.Conflict, errors.NotFound):
+            # A lost claim may be one that was answered, and whose answer went missing.
+            if (stored := _find_replayed(actor, case_id, claim_token, answers)) is not None:
+                return stored
+            raise
+        case = slot.case
         verdict = _write(
             actor,
             case,
@@ -64,16 +65,6 @@ def submit(
             note=note,
             seconds=seconds,
             is_blind=case.queue.evidence != ReviewQueue.Evidence.OPEN,
-        )
-        Slot.objects.filter(pk=slot.pk).update(state=Slot.State.DONE, lease_expires_at=None)
-        audit.record(
-            actor,
-            "verdict.given",
-            "verdict",
-            verdict.pk,
-            case=str(case.pk),
-            rubric_version=slot.rubric_version_id,
-            rubric_digest=verdict.rubric_digest,
         )
         resolutions.resolve(actor, case=case)
     return verdict
@@ -119,15 +110,6 @@ def supersede(
             raise errors.Conflict(
                 "this verdict has been superseded already", code="superseded"
             ) from None
-        audit.record(
-            actor,
-            "verdict.superseded",
-            "verdict",
-            verdict.pk,
-            case=str(case.pk),
-            before=str(old.pk),
-            blind=verdict.is_blind,
-        )
         resolutions.resolve(actor, case=case)
     return verdict
 
@@ -204,7 +186,7 @@ def _write(
         raise errors.InvalidInput.at("seconds", "between 0 and a day", "out_of_range")
     form = form_of(version)
     checked = check_answers(form.questions, answers)
-    verdict = Verdict.objects.create(
+    verdict = Verdict(
         project=actor.project,
         case=case,
         slot=slot,
@@ -222,5 +204,66 @@ def _write(
         token=slot.token,
         supersedes=supersedes,
     )
-    VerdictNote.objects.create(verdict=verdict, note=note, texts=checked.texts)
+    _store(actor, verdict, VerdictNote(verdict=verdict, note=note, texts=checked.texts))
     return verdict
+
+
+# The verdict with all that belongs to it, at once. Only a first verdict closes its slot.
+_STORE = f"""
+WITH verdict AS (
+    INSERT INTO review_verdict (id, project_id, case_id, slot_id, reviewer_id, ai_rater,
+        rubric_version_id, rubric_digest, clause_hashes, answers, violation, is_blind,
+        evidence_seen_at, content_hash, seconds, token, supersedes_id)
+    VALUES (%(id)s, %(project)s, %(case)s, %(slot)s, %(reviewer)s, %(ai_rater)s,
+        %(rubric_version)s, %(rubric_digest)s, %(clause_hashes)s, %(answers)s, %(violation)s,
+        %(is_blind)s, %(evidence_seen_at)s, %(content_hash)s, %(seconds)s, %(token)s,
+        %(supersedes)s)
+    RETURNING id, slot_id, supersedes_id, created_at
+), note AS (
+    INSERT INTO review_verdictnote (verdict_id, note, texts)
+    SELECT id, %(note)s, %(texts)s FROM verdict
+), slot AS (
+    UPDATE review_slot SET state = 'done', lease_expires_at = NULL FROM verdict
+    WHERE review_slot.id = verdict.slot_id AND verdict.supersedes_id IS NULL
+), {audit.events_of("verdict", object_id="id::text", detail="%(detail)s::jsonb")}
+SELECT created_at FROM verdict
+"""  # noqa: S608  our own names
+
+
+def _store(actor: Actor, verdict: Verdict, note: VerdictNote) -> None:
+    """Write a verdict, its note and its event, and close the slot that it was first to answer."""
+    told: dict[str, Any] = {"case": str(verdict.case_id)}
+    if verdict.supersedes_id is None:
+        action = "verdict.given"
+        told |= {
+            "rubric_version": verdict.rubric_version_id,
+            "rubric_digest": verdict.rubric_digest,
+        }
+    else:
+        action = "verdict.superseded"
+        told |= {"before": str(verdict.supersedes_id), "blind": verdict.is_blind}
+    values = {
+        "id": verdict.pk,
+        "project": verdict.project_id,
+        "case": verdict.case_id,
+        "slot": verdict.slot_id,
+        "reviewer": verdict.reviewer_id,
+        "ai_rater": verdict.ai_rater,
+        "rubric_version": verdict.rubric_version_id,
+        "rubric_digest": verdict.rubric_digest,
+        "clause_hashes": json.dumps(verdict.clause_hashes),
+        "answers": json.dumps(verdict.answers),
+        "violation": verdict.violation,
+        "is_blind": verdict.is_blind,
+        "evidence_seen_at": verdict.evidence_seen_at,
+        "content_hash": bytes(verdict.content_hash),
+        "seconds": verdict.seconds,
+        "token": verdict.token,
+        "supersedes": verdict.supersedes_id,
+        "note": note.note,
+        "texts": json.dumps(note.texts),
+        "detail": json.dumps(told),
+        **audit.event_of(actor, action, "verdict"),
+    }
+    ((verdict.created_at,),) = fetch(_STORE, values)
+    verdict._state.adding = note._state.adding = False

@@ -79,7 +79,7 @@ def rows_looked_at(act):
     total = 0
     for query in sent.captured_queries:
         sql = query["sql"]
-        if not sql.lstrip().upper().startswith(("SELECT", "UPDATE")):
+        if not sql.lstrip().upper().startswith(("SELECT", "UPDATE", "WITH")):
             continue
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}")

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, operations
+from django.db.backends.utils import CursorWrapper
 
 from oversight.lib import allowance
 from oversight.lib.postgres import driver
@@ -14,8 +16,17 @@ from oversight.lib.postgres import driver
 CHECK_SECONDS = 2.0
 
 
+class DatabaseOperations(operations.DatabaseOperations):
+    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str | None:
+        # Parameters that the server binds travel apart from the text; logs want them in it.
+        if params and not isinstance(cursor, psycopg.ClientCursor):
+            return str(self.compose_sql(sql, params))
+        return str(super().last_executed_query(cursor, sql, params))
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     Database = driver
+    ops_class = DatabaseOperations
 
     def is_usable(self) -> bool:
         left = allowance.current()
@@ -25,6 +36,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if left is not None:
             left.spend(seconds - check.seconds)
         return is_usable
+
+    def prepared_cursor(self) -> CursorWrapper:
+        """A cursor whose parameters the server binds: it plans a statement once a connection.
+
+        For hand-written statements that run often; Django's own are bound by the client.
+        """
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        with self.wrap_database_errors:
+            cursor = psycopg.Cursor(self.connection)
+        prepared: CursorWrapper = self._prepare_cursor(cursor)  # type: ignore[attr-defined]
+        return prepared
 
     def get_connection_params(self) -> dict[str, Any]:
         if self.settings_dict["OPTIONS"].get("pool"):
