@@ -17,7 +17,7 @@ CHECK_SECONDS = 2.0
 
 
 class DatabaseOperations(operations.DatabaseOperations):
-    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str | None:
+    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str:
         # Parameters that the server binds travel apart from the text; logs want them in it.
         if params and not isinstance(cursor, psycopg.ClientCursor):
             return str(self.compose_sql(sql, params))
