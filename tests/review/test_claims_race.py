@@ -1,4 +1,4 @@
-"""Two hundred claims at once over twenty cases, on real connections: no slot twice, none idle."""
+"""Claims and answers at once, on real connections: no slot twice, none idle, no verdict twice."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import connection
 
+from oversight.audit.models import AuditEvent
 from oversight.tenancy.models import Role
-from review.models import Slot
-from review.services import claims, rounds
+from review.models import CaseResolution, Slot, Verdict
+from review.services import claims, rounds, verdicts
 from tests.factories import make_api, make_member, make_record
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,3 +63,33 @@ def test_one_reviewer_in_many_tabs_never_has_two_places_of_a_case(project, owner
     with ThreadPoolExecutor(8) as pool:
         got = [claim for claim in pool.map(claim_one, range(8)) if claim is not None]
     assert len({claim.case.pk for claim in got}) == len(got)
+
+
+def test_an_answer_sent_twice_at_once_is_one_verdict(project, owner, queue):
+    make_api(project).post("records", {"records": [make_record(i) for i in range(8)]})
+    rounds.run(owner, queue=queue, budget=8)
+    reviewer = make_member(project)
+    claim = claims.claim_next(reviewer, queue=queue)
+    start = threading.Barrier(4)
+
+    def answer(_):
+        start.wait()
+        try:
+            return verdicts.submit(
+                reviewer,
+                case_id=claim.case.pk,
+                claim_token=claim.token,
+                answers={"violation": True},
+                note="Says it outright.",
+            )
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(answer, range(4)))
+    assert len({verdict.pk for verdict in got}) == 1
+    assert {verdict.note.note for verdict in got} == {"Says it outright."}
+    assert Verdict.objects.filter(case=claim.case).count() == 1
+    assert CaseResolution.objects.filter(case=claim.case).count() == 1
+    told = AuditEvent.objects.filter(project=project, action="verdict.given")
+    assert [event.object_id for event in told] == [str(got[0].pk)]
