@@ -1,18 +1,23 @@
 """A real browser before the live server, with every complaint of it collected."""
 
-from collections.abc import Iterator
+import os
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from tests.browser import require_browser
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+OPEN_ALL = "document.querySelectorAll('details').forEach(d => d.open = true)"
+WIDE: ViewportSize = {"width": 1280, "height": 860}
+NARROW: ViewportSize = {"width": 320, "height": 700}
 
 
 @pytest.fixture(scope="session")
@@ -79,6 +84,41 @@ class Visitor:
         )
         return [str(one)[:400] for one in found]
 
+    def faults_of(self, paths: Iterable[str], statuses: Iterable[int] = (200,)) -> dict[str, Any]:
+        """What is wrong with pages in light, in dark and at 320 px; nothing is as it should be.
+
+        With OVERSIGHT_PICTURES, a folder, each is also photographed there.
+        """
+        faults: dict[str, Any] = {}
+        for path in paths:
+            for scheme in ("light", "dark"):
+                self.page.emulate_media(color_scheme=scheme)
+                self.page.set_viewport_size(WIDE)
+                answer = self.page.goto(self.base + path)
+                if answer is None or answer.status not in statuses:
+                    faults[path] = f"answered {answer and answer.status}"
+                self.page.evaluate(
+                    "document.querySelectorAll('details').forEach(d => d.open = true)"
+                )
+                if found := self.axe():
+                    faults[f"{path}, {scheme}"] = found
+                for size in (WIDE, NARROW):
+                    self.page.set_viewport_size(size)
+                    if self.overflow() > 0:
+                        faults[f"{path}, {size['width']} px"] = self.overflow()
+                    self._photograph(path, f"{scheme}-{size['width']}")
+        for kind in ("complaints", "foreign", "dialogs"):
+            if found := getattr(self, kind):
+                faults[kind] = found
+        return faults
+
+    def _photograph(self, path: str, how: str) -> None:
+        if folder := os.environ.get("OVERSIGHT_PICTURES"):
+            name = re.sub(r"\W+", "-", path).strip("-")[:80]
+            self.page.screenshot(
+                path=Path(folder, f"{name}-{how}.png"), full_page=True, timeout=90_000
+            )
+
 
 @pytest.fixture
 def visit(browser: Browser, live_server: Any, client: Any) -> Iterator[Any]:
@@ -86,7 +126,7 @@ def visit(browser: Browser, live_server: Any, client: Any) -> Iterator[Any]:
     contexts = []
 
     def start(user: Any = None, **options: Any) -> Visitor:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, **options})
+        context = browser.new_context(**{"viewport": WIDE, **options})
         context.set_default_timeout(10_000)
         contexts.append(context)
         if user is not None:

@@ -1,8 +1,5 @@
 """The pages of drift in a real browser, and its answers over the API: axe, themes, 320 px."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from scoring.models import DriftReport
@@ -34,29 +31,9 @@ def found(world):
 def test_what_moved_is_read_by_everybody_who_may_read_figures(world, visit, found):
     moved, quiet = found
     assert (moved.n_alarms > 0, quiet.n_alarms) == (True, 0)
-    visitor, wrong = visit(world.user("owner")), {}
-    pictures = os.environ.get("OVERSIGHT_PICTURES")
-    for path in ("drift/", f"drift/{moved.pk}/", f"drift/{quiet.pk}/"):
-        for scheme in ("light", "dark"):
-            visitor.page.emulate_media(color_scheme=scheme)
-            visitor.page.set_viewport_size({"width": 1280, "height": 860})
-            visitor.open(f"/p/{world.slug}/{path}")
-            visitor.page.evaluate(
-                "document.querySelectorAll('details').forEach(d => d.open = true)"
-            )
-            if violations := visitor.axe():
-                wrong[f"{path}, {scheme}"] = violations
-            if pictures:
-                name = f"{path.strip('/').replace('/', '-')}-{scheme}.png"
-                visitor.page.screenshot(path=Path(pictures, name), full_page=True, timeout=90_000)
-        visitor.page.set_viewport_size({"width": 320, "height": 700})
-        if visitor.overflow() > 0:
-            wrong[f"{path}, 320 px"] = visitor.overflow()
-        if pictures:
-            name = f"{path.strip('/').replace('/', '-')}-320.png"
-            visitor.page.screenshot(path=Path(pictures, name), full_page=True, timeout=90_000)
-    assert wrong == {}
-    assert (visitor.complaints, visitor.foreign) == ([], [])
+    visitor = visit(world.user("owner"))
+    base = f"/p/{world.slug}/drift/"
+    assert visitor.faults_of([base, f"{base}{moved.pk}/", f"{base}{quiet.pk}/"]) == {}
 
     plain = visit(world.user("auditor"), java_script_enabled=False)
     plain.open(f"/p/{world.slug}/")

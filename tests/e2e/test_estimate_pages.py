@@ -1,8 +1,5 @@
 """The pages of figures in a real browser: true numbers in them, axe, both themes, 320 px."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from review.models import ReviewQueue
@@ -96,22 +93,6 @@ def test_a_wrong_field_is_said_at_the_field(judged):
 
 
 def test_no_page_has_a_violation_in_light_or_dark_nor_scrolls_sideways(judged, visit):
-    visitor, wrong = visit(judged.user("owner")), {}
-    pictures = os.environ.get("OVERSIGHT_PICTURES")
-    for number, query in enumerate(QUERIES):
-        for scheme in ("light", "dark"):
-            visitor.page.emulate_media(color_scheme=scheme)
-            visitor.open(BASE + query)
-            if found := visitor.axe():
-                wrong[f"{query}, {scheme}"] = found
-            for width in (1280, 320):
-                visitor.page.set_viewport_size({"width": width, "height": 860})
-                if visitor.overflow() > 0:
-                    wrong[f"{query}, {width} px"] = visitor.overflow()
-                if pictures:
-                    name = f"estimates-{number}-{scheme}-{width}.png"
-                    visitor.page.screenshot(path=Path(pictures) / name, full_page=True)
-            visitor.page.set_viewport_size({"width": 1280, "height": 860})
-    assert wrong == {}
-    assert visitor.complaints == []
-    assert visitor.foreign == []
+    visitor = visit(judged.user("owner"))
+    # One of them asks for what there is not, and is told so at the field.
+    assert visitor.faults_of([BASE + query for query in QUERIES], statuses=(200, 422)) == {}

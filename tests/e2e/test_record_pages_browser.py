@@ -1,8 +1,5 @@
 """The pages of records, rounds and scorers in a real browser: axe, both themes, 320 px."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from review.services import rounds
@@ -54,30 +51,8 @@ def pages(world):
 
 
 def test_no_page_has_a_violation_in_light_or_dark_nor_scrolls_sideways(world, visit, pages):
-    visitor, wrong = visit(world.user("owner")), {}
-    pictures = os.environ.get("OVERSIGHT_PICTURES")
-    for path in pages:
-        for scheme in ("light", "dark"):
-            visitor.page.emulate_media(color_scheme=scheme)
-            visitor.page.set_viewport_size({"width": 1280, "height": 860})
-            visitor.open(f"/p/{world.slug}/{path}")
-            visitor.page.evaluate(
-                "document.querySelectorAll('details').forEach(d => d.open = true)"
-            )
-            if found := visitor.axe():
-                wrong[f"{path}, {scheme}"] = found
-            if pictures:
-                name = f"{path.strip('/').replace('/', '-')[:40]}-{scheme}.png"
-                visitor.page.screenshot(path=Path(pictures, name), full_page=True)
-        visitor.page.set_viewport_size({"width": 320, "height": 700})
-        if visitor.overflow() > 0:
-            wrong[f"{path}, 320 px"] = visitor.overflow()
-        if pictures:
-            name = f"{path.strip('/').replace('/', '-')[:40]}-320.png"
-            visitor.page.screenshot(path=Path(pictures, name), full_page=True)
-    assert wrong == {}
-    assert visitor.complaints == []
-    assert visitor.foreign == []
+    visitor = visit(world.user("owner"))
+    assert visitor.faults_of(f"/p/{world.slug}/{path}" for path in pages) == {}
 
 
 def test_a_record_is_found_and_handed_to_a_person_without_scripts(world, visit, pages):
