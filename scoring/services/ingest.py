@@ -157,13 +157,12 @@ def _merkle_root(project: Project, fresh: Sequence[Incoming]) -> bytes:
 
 
 def _store(actor: Actor, fresh: Sequence[Incoming]) -> None:
-    root = _merkle_root(actor.project, fresh)
     try:
         with transaction.atomic():
-            new = _write(actor, fresh, root, copying.store)
+            new = _write(actor, fresh, copying.store)
     except IntegrityError:  # somebody else stored one of them since it was looked up
         with transaction.atomic():
-            new = _write(actor, fresh, root, copying.store_staged)
+            new = _write(actor, fresh, copying.store_staged)
     known = stored.find(i.identity for i in fresh if i.identity not in new)
     for incoming in fresh:
         if incoming.identity in new:
@@ -182,16 +181,23 @@ RETURNING id
 def _write(
     actor: Actor,
     fresh: Sequence[Incoming],
-    root: bytes,
     store: Callable[[copying.Rows], set[bytes]],
 ) -> set[bytes]:
-    """The batch with all that belongs to it, in the surrounding transaction."""
+    """The batch with all that belongs to it, in the surrounding transaction.
+
+    Where others have stored some of it meanwhile, the batch tells of the rest; of none, of nothing.
+    """
+    root = _merkle_root(actor.project, fresh)
     with connection.cursor() as cursor:
         cursor.execute(_NEW_BATCH, [actor.project.pk, len(fresh), root])
         batch_id: int = cursor.fetchone()[0]
     new = store(_rows(actor.project, batch_id, fresh))
+    if not new:
+        transaction.set_rollback(True)
+        return new
     if len(new) != len(fresh):
-        IngestBatch.objects.filter(pk=batch_id).update(n_records=len(new))
+        root = _merkle_root(actor.project, [i for i in fresh if i.identity in new])
+        IngestBatch.objects.filter(pk=batch_id).update(n_records=len(new), merkle_root=root)
     audit.record(
         actor,
         "records.ingested",
