@@ -31,6 +31,7 @@ class DatabaseOperations(operations.DatabaseOperations):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     Database = driver
+    health_check_done: bool
     ops_class = DatabaseOperations
 
     def close_if_health_check_failed(self) -> None:
