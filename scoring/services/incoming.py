@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from oversight.lib.errors import FieldError, InvalidInput
 from oversight.tenancy.models import Project
@@ -116,6 +117,11 @@ def _identify(project: Project, batch: Sequence[Incoming]) -> None:
     made = ids.record_ids(project.pk, [i.sent.external_id for i in standing], moments).tobytes()
     for row, incoming in enumerate(standing):
         incoming.key = made[16 * row : 16 * row + 16]
+
+
+def consented(given: bool | UnsetType, otherwise: bool) -> bool:
+    """What a record says of a consent; what its project says where it is silent."""
+    return otherwise if given is UNSET else given
 
 
 def _refused_time(ms: int, last_ms: int, retention_days: int) -> FieldError:

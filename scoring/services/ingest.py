@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 from django.db import IntegrityError, connection, transaction
-from msgspec import UNSET
 
 from oversight.audit import services as audit
 from oversight.lib import merkle
@@ -23,8 +23,8 @@ from oversight.tenancy.models import Project
 from scoring.decisions import Decision
 from scoring.intake import content
 from scoring.models import IngestBatch
-from scoring.services import scorers, scoring
-from scoring.services.incoming import Incoming, receive
+from scoring.services import at_once, scorers, scoring
+from scoring.services.incoming import Incoming, consented, receive
 from scoring.storage import binary, copying, partitions, stored
 
 
@@ -49,15 +49,41 @@ def ingest(actor: Actor, *, slices: Sequence[bytes]) -> Outcome:
         One result per slice. What is `accepted` is committed.
     """
     batch = receive(actor.project, slices)
+    if not _take_in_at_once(actor, batch):
+        _take_in(actor, batch)
+    counts = Counter(incoming.status for incoming in batch)
+    return Outcome(counts["accepted"], counts["duplicate"], counts["rejected"], batch)
+
+
+def _take_in_at_once(actor: Actor, batch: Sequence[Incoming]) -> bool:
+    """Take in a small batch as if all its records were new; False where that has to be seen."""
+    fresh = [incoming for incoming in batch if incoming.record is not None]
+    if not 0 < len(fresh) <= at_once.MAX_RECORDS:
+        return False
+    fresh.sort(key=lambda incoming: incoming.identity)
+    if any(a.identity == b.identity for a, b in pairwise(fresh)):
+        return False
+    version_id = scorers.assumed_version_id(actor.project)
+    _score(version_id, fresh)
+    root = _merkle_root(actor.project, fresh)
+    is_stored = at_once.store(actor, fresh=fresh, version_id=version_id, root=root)
+    for incoming in fresh:
+        if is_stored:
+            incoming.status = "accepted"
+        else:
+            incoming.decision = None
+    return is_stored
+
+
+def _take_in(actor: Actor, batch: Sequence[Incoming]) -> None:
+    """Take in a batch of any size, whatever is stored of it."""
     fresh = _known_apart(batch)
     if fresh:
-        _score(actor.project, fresh)
+        _score(scorers.current_version_id(actor.project), fresh)
         days = {incoming.occurred_at_ms // 86_400_000 for incoming in fresh}
         partitions.ensure(EPOCH + timedelta(days=day) for day in days)
         _store(actor, fresh)
     _repeat_first_of_twins(batch)
-    counts = Counter(incoming.status for incoming in batch)
-    return Outcome(counts["accepted"], counts["duplicate"], counts["rejected"], batch)
 
 
 def _known_apart(batch: Sequence[Incoming]) -> list[Incoming]:
@@ -108,7 +134,7 @@ def _repeat_first_of_twins(batch: Sequence[Incoming]) -> None:
             first.setdefault(incoming.identity, incoming)
 
 
-def _score(project: Project, fresh: Sequence[Incoming]) -> None:
+def _score(version_id: int, fresh: Sequence[Incoming]) -> None:
     subjects = [
         scoring.Subject(
             model=i.sent.model.name,
@@ -120,20 +146,23 @@ def _score(project: Project, fresh: Sequence[Incoming]) -> None:
         )
         for i in fresh
     ]
-    decisions = scoring.decide(scorers.current_version_id(project), subjects)
+    decisions = scoring.decide(version_id, subjects)
     for incoming, decision in zip(fresh, decisions, strict=True):
         incoming.decision = decision
 
 
+def _merkle_root(project: Project, fresh: Sequence[Incoming]) -> bytes:
+    key = bytes(project.hash_key)
+    return merkle.root([merkle.keyed(key, i.identity + i.content_hash) for i in fresh])
+
+
 def _store(actor: Actor, fresh: Sequence[Incoming]) -> None:
-    key = bytes(actor.project.hash_key)
-    root = merkle.root([merkle.keyed(key, i.identity + i.content_hash) for i in fresh])
     try:
         with transaction.atomic():
-            new = _write(actor, fresh, root, copying.store)
+            new = _write(actor, fresh, copying.store)
     except IntegrityError:  # somebody else stored one of them since it was looked up
         with transaction.atomic():
-            new = _write(actor, fresh, root, copying.store_staged)
+            new = _write(actor, fresh, copying.store_staged)
     known = stored.find(i.identity for i in fresh if i.identity not in new)
     for incoming in fresh:
         if incoming.identity in new:
@@ -152,16 +181,23 @@ RETURNING id
 def _write(
     actor: Actor,
     fresh: Sequence[Incoming],
-    root: bytes,
     store: Callable[[copying.Rows], set[bytes]],
 ) -> set[bytes]:
-    """The batch with all that belongs to it, in the surrounding transaction."""
+    """The batch with all that belongs to it, in the surrounding transaction.
+
+    Where others have stored some of it meanwhile, the batch tells of the rest; of none, of nothing.
+    """
+    root = _merkle_root(actor.project, fresh)
     with connection.cursor() as cursor:
         cursor.execute(_NEW_BATCH, [actor.project.pk, len(fresh), root])
         batch_id: int = cursor.fetchone()[0]
     new = store(_rows(actor.project, batch_id, fresh))
+    if not new:
+        transaction.set_rollback(True)
+        return new
     if len(new) != len(fresh):
-        IngestBatch.objects.filter(pk=batch_id).update(n_records=len(new))
+        root = _merkle_root(actor.project, [i for i in fresh if i.identity in new])
+        IngestBatch.objects.filter(pk=batch_id).update(n_records=len(new), merkle_root=root)
     audit.record(
         actor,
         "records.ingested",
@@ -197,8 +233,8 @@ def _rows(project: Project, batch_id: int, fresh: Sequence[Incoming]) -> copying
                 "tier": [d.tier for d in decisions],
                 "action": [d.action for d in decisions],
                 "held_out": [content.is_held_out(i.group, project.held_out_share) for i in fresh],
-                "may_review": [review if c.review is UNSET else c.review for c in consents],
-                "may_train": [training if c.training is UNSET else c.training for c in consents],
+                "may_review": [consented(c.review, review) for c in consents],
+                "may_train": [consented(c.training, training) for c in consents],
                 "group_hash": np.frombuffer(b"".join(i.group for i in fresh), np.uint8),
                 "content_hash": np.frombuffer(b"".join(i.content_hash for i in fresh), np.uint8),
             },

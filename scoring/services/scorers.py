@@ -32,7 +32,20 @@ def current_version_id(project: Project) -> int:
     with connection.cursor() as cursor:
         cursor.execute(_CURRENT, [project.pk, DEFAULT])
         found = cursor.fetchone()
-    return current_version(project).pk if found is None else found[0]
+    version_id: int = current_version(project).pk if found is None else found[0]
+    _assumed[project.pk] = version_id
+    return version_id
+
+
+def assumed_version_id(project: Project) -> int:
+    """What `current_version_id` said last in this process.
+
+    For those alone who have the database check it as they store what it decided.
+    """
+    return _assumed.get(project.pk) or current_version_id(project)
+
+
+_assumed: dict[int, int] = {}  # by the project's key
 
 
 def current_version(project: Project) -> ScorerVersion:

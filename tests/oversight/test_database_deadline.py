@@ -6,14 +6,14 @@ import time
 import psutil
 import psycopg
 import pytest
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, ProgrammingError, connection, connections
 from django.http import HttpResponse, StreamingHttpResponse
 from django.test import RequestFactory
 from psycopg.types.json import Jsonb
 
 from oversight.lib import allowance, deadline
 from oversight.lib.postgres import driver
-from oversight.lib.postgres.base import DatabaseWrapper
+from oversight.lib.postgres.base import TRUST_SECONDS, DatabaseWrapper
 from oversight.lib.postgres.breaker import Breaker, State
 from oversight.local import places
 from oversight.local.postgres import DATABASE, USER, Postgres
@@ -189,6 +189,62 @@ def test_looking_whether_a_connection_works_ends_too(connect, frozen):
         wrapper.close_if_unusable_or_obsolete()
     assert wrapper.connection is None
     assert ask(wrapper) == 1
+
+
+def begin_request(wrapper):
+    """What Django does to each connection as a request begins."""
+    wrapper.close_if_unusable_or_obsolete()
+
+
+def backend(wrapper):
+    return ask(wrapper, "SELECT pg_backend_pid()")
+
+
+def waiting(monkeypatch):
+    """Count the waits for the server from here on."""
+    waits = []
+    wait = driver.BoundedConnection.wait
+    monkeypatch.setattr(
+        driver.BoundedConnection,
+        "wait",
+        lambda self, *args, **kw: waits.append(1) or wait(self, *args, **kw),
+    )
+    return waits
+
+
+def test_a_connection_that_answered_lately_is_not_asked_again(connect, monkeypatch):
+    wrapper = connect()
+    before = backend(wrapper)
+    waits = waiting(monkeypatch)
+    begin_request(wrapper)
+    assert ask(wrapper) == 1
+    n_trusted = len(waits)
+    wrapper.connection.heard_at -= 2 * TRUST_SECONDS
+    begin_request(wrapper)
+    assert ask(wrapper) == 1
+    assert len(waits) > 2 * n_trusted  # the same, and the question before it
+    assert backend(wrapper) == before
+
+
+def test_a_connection_that_the_server_closed_is_replaced_before_it_is_used(connect):
+    wrapper, other = connect(), connect()
+    before = backend(wrapper)
+    ask(other, f"SELECT pg_terminate_backend({before}, 5000)")
+    begin_request(wrapper)
+    assert backend(wrapper) != before
+
+
+def test_a_connection_that_failed_is_asked_however_lately(connect):
+    wrapper = connect()
+    before = backend(wrapper)
+    with pytest.raises(ProgrammingError):
+        ask(wrapper, "SELECT nothing_of_that_name")
+    begin_request(wrapper)
+    assert wrapper.health_check_done  # asked and answered
+    assert backend(wrapper) == before
+    wrapper.connection.close()
+    begin_request(wrapper)
+    assert backend(wrapper) != before
 
 
 def test_connecting_to_a_frozen_server_ends_too(connect, frozen):

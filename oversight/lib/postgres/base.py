@@ -1,5 +1,7 @@
 """Django's PostgreSQL backend over our driver; requests' connections have a statement timeout."""
 
+import select
+import time
 from typing import Any
 
 import psycopg
@@ -14,6 +16,9 @@ from oversight.lib.postgres import driver
 # Django looks whether a connection still works before and after a request too, where there is no
 # allowance: a frozen server would hold the thread there for good.
 CHECK_SECONDS = 2.0
+# A server that goes away closes its connections, which this end sees without asking. Only where
+# the network between may have lost that is there a reason to ask, and hardly this soon.
+TRUST_SECONDS = 5.0
 
 
 class DatabaseOperations(operations.DatabaseOperations):
@@ -26,7 +31,26 @@ class DatabaseOperations(operations.DatabaseOperations):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     Database = driver
+    health_check_done: bool
     ops_class = DatabaseOperations
+
+    def close_if_health_check_failed(self) -> None:
+        """Django asks the server at the start of every request: a round trip, seldom needed."""
+        if self.connection is not None and not self.health_check_done:
+            self.health_check_done = self._is_surely_usable()
+        super().close_if_health_check_failed()
+
+    def _is_surely_usable(self) -> bool:
+        """Whether the server has answered lately, without an error, and said nothing since."""
+        connection = self.connection
+        if self.errors_occurred or time.monotonic() - connection.heard_at > TRUST_SECONDS:
+            return False
+        poll = select.poll()
+        try:
+            poll.register(connection.fileno(), select.POLLIN)
+        except driver.Error:  # closed on our side
+            return False
+        return not poll.poll(0)
 
     def is_usable(self) -> bool:
         left = allowance.current()

@@ -33,6 +33,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     # How to reach the same server again, for a probe; and what is known of that server.
     _address: dict[str, Any]
     _breaker: Breaker
+    heard_at = 0.0  # when the server last answered, monotonic
 
     @classmethod
     def connect(cls, conninfo: str = "", **kwargs: Any) -> Self:
@@ -63,7 +64,9 @@ class BoundedConnection(psycopg.Connection[Any]):
     ) -> T:
         allowance = allowances.current()
         if allowance is None:
-            return super().wait(gen, interval, timeout)
+            answer = super().wait(gen, interval, timeout)
+            self.heard_at = time.monotonic()
+            return answer
         if self._breaker.state is not State.CLOSED:
             _check_admission(self._address)
         patience = allowance.next_wait_seconds()
@@ -71,7 +74,9 @@ class BoundedConnection(psycopg.Connection[Any]):
             return super().wait(gen, interval, timeout)
         began = time.monotonic()
         try:
-            return super().wait(gen, interval, patience)
+            answer = super().wait(gen, interval, patience)
+            self.heard_at = time.monotonic()
+            return answer
         except errors._WaitTimeout as error:
             # Whatever the server may still send belongs to a question nobody asks any more.
             self.close()

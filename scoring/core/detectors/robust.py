@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+_LARGEST = 1e300  # what counts as infinite, and what infinities count as
+
 
 @dataclass(frozen=True, slots=True)
 class RobustScale:
@@ -19,11 +21,25 @@ class RobustScale:
         The logarithm keeps one extreme detector from drowning the others; infinities count as the
         largest number.
         """
-        finite = np.nan_to_num(x, nan=np.nan, posinf=1e300, neginf=-1e300)
-        with np.errstate(over="ignore"):
-            z = np.clip((finite - self.median) / self.spread, -1e300, 1e300)
-        squashed: NDArray[np.float64] = np.sign(z) * np.log1p(np.abs(z))
-        return squashed
+        return squash(x, self.median, self.spread)
+
+
+def squash(
+    x: NDArray[np.float64],
+    median: float | NDArray[np.float64],
+    spread: float | NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """`RobustScale.squashed` of many scales at once.
+
+    Args:
+        x: float64 of any shape.
+        median, spread: of each scale; arrays of them broadcast against `x`.
+    """
+    finite = np.where(np.isinf(x), np.copysign(_LARGEST, x), x)
+    with np.errstate(over="ignore"):
+        z = np.maximum(np.minimum((finite - median) / spread, _LARGEST), -_LARGEST)
+    squashed: NDArray[np.float64] = np.sign(z) * np.log1p(np.abs(z))
+    return squashed
 
 
 def fit_robust_scale(x: NDArray[np.float64]) -> RobustScale:

@@ -21,7 +21,7 @@ from scoring.core.detectors.gmm import GaussianMixture
 from scoring.core.detectors.isolation_forest import IsolationForest
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
-from scoring.core.detectors.robust import RobustScale
+from scoring.core.detectors.robust import RobustScale, squash
 from scoring.core.scorers import rank_v1
 from scoring.core.scorers.calibration_map_v1 import RAW, P, p_violation, read_calibration
 from scoring.core.scorers.contract import (
@@ -148,6 +148,11 @@ class EnsembleV1:
         self._detector_names = names = [name for name in DETECTORS if name in used]
         self._p_violation = read_calibration(state.arrays)
         self._intervention = read_rule(settings, np.zeros(4)).intervention
+        # Of all signals at once: a call for each costs a single record more than its score.
+        self._signal_scales = (
+            np.array([part.scale.median for part in self._signals], dtype=np.float64),
+            np.array([part.scale.spread for part in self._signals], dtype=np.float64),
+        )
         self._terms = tuple(Term("signal", part.name) for part in self._signals) + tuple(
             Term("detector", name) for name in names
         )
@@ -223,8 +228,10 @@ class EnsembleV1:
         squashed, observed, weight = np.full(shape, np.nan), np.full(shape, np.nan), np.zeros(shape)
         for j, part in enumerate(self._signals):
             observed[:, j] = batch.signals.get(part.name, np.nan)
-            squashed[:, j] = part.scale.squashed(part.oriented(observed[:, j]))
+            squashed[:, j] = part.oriented(observed[:, j])
             weight[:, j] = part.weight
+        n_signals = len(self._signals)
+        squashed[:, :n_signals] = squash(squashed[:, :n_signals], *self._signal_scales)
         if baseline is not None and batch.fingerprints is not None:
             for name, part in baseline.parts.items():
                 j = len(self._signals) + self._detector_names.index(name)
