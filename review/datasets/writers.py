@@ -16,6 +16,7 @@ from review.datasets.cells import Pieces, csv_pieces, json_pieces
 from review.datasets.columns import Column
 from review.datasets.reading import ARROW
 
+
 class DigestedFile:
     """A new file whose size and SHA-256 are known once it is written; on the disk when closed."""
 
