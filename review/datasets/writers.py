@@ -16,6 +16,9 @@ from review.datasets.cells import Pieces, csv_pieces, json_pieces
 from review.datasets.columns import Column
 from review.datasets.reading import ARROW
 
+GROUP_ROWS = 32_768
+GROUP_BYTES = 16 << 20
+
 
 class DigestedFile:
     """A new file whose size and SHA-256 are known once it is written; on the disk when closed."""
@@ -118,21 +121,36 @@ class CsvWriter(_TextWriter):
 
 
 class ParquetWriter:
-    """One row group per batch, zstd."""
+    """Row groups of many batches, zstd: what the writer keeps of each group adds up until the end.
+
+    A group ends at a number of rows or of bytes, as a batch does.
+    """
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         schema = pa.schema([pa.field(c.name, ARROW[c.type]) for c in columns])
         self.n_rows = 0
         self.file = DigestedFile(path)
         self.parquet = pq.ParquetWriter(self.file, schema, compression="zstd")
+        self._waiting: list[pa.RecordBatch] = []
 
     def write(self, rows: pa.RecordBatch) -> None:
-        self.parquet.write_batch(rows)
+        self._waiting.append(rows)
         self.n_rows += rows.num_rows
+        n_rows = sum(batch.num_rows for batch in self._waiting)
+        n_bytes = sum(batch.nbytes for batch in self._waiting)
+        if n_rows >= GROUP_ROWS or n_bytes >= GROUP_BYTES:
+            self._end_group()
 
     def close(self) -> None:
+        if self._waiting:
+            self._end_group()
         self.parquet.close()
         self.file.close()
+
+    def _end_group(self) -> None:
+        table = pa.Table.from_batches(self._waiting)
+        self._waiting = []
+        self.parquet.write_table(table, row_group_size=table.num_rows)
 
 
 _WRITERS: dict[str, type[JsonLinesWriter | CsvWriter | ParquetWriter]] = {
