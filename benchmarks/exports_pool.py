@@ -119,7 +119,7 @@ WHERE o.stratum = 'stream' ORDER BY v.violation LIMIT 1
 
 
 class _NoPandas:
-    """Arrow imports pandas where it finds it: other benchmarks need it, an installation has none."""
+    """Arrow imports pandas where it is found: no installation has it, other benchmarks do."""
 
     @staticmethod
     def find_spec(name: str, *_: object) -> None:

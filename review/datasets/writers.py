@@ -182,6 +182,10 @@ def sync_folder(path: Path) -> None:
 
 
 def fact_of(path: Path, file: DigestedFile, n_rows: int | None = None) -> dict[str, Any]:
-    """Name below the dataset's folder, size, SHA-256 and rows of a written file, for the manifest."""
+    """Name, size, SHA-256 and rows of a written file, as the manifest lists it.
+
+    Args:
+        path: below the dataset's folder.
+    """
     fact = {"path": path.as_posix(), "bytes": file.n_bytes, "sha256": file.sha256}
     return fact if n_rows is None else {**fact, "rows": n_rows}
