@@ -6,6 +6,7 @@ every column, trigger and foreign key is the application's own.
 
 import json
 import re
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -115,6 +116,18 @@ JOIN review_caseresolution r ON r.case_id = c.id JOIN review_selection s ON s.id
 JOIN review_samplinground o ON o.id = s.round_id
 WHERE o.stratum = 'stream' ORDER BY v.violation LIMIT 1
 """
+
+
+class _NoPandas:
+    """Arrow imports pandas where it is found: no installation has it, other benchmarks do."""
+
+    @staticmethod
+    def find_spec(name: str, *_: object) -> None:
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(name)
+
+
+sys.meta_path.insert(0, _NoPandas)
 
 
 def fill(n_rows: int) -> None:

@@ -58,12 +58,11 @@ def write(
     maker = RowMaker(dataset, labels, draws, columns)
     found, paths = selection.rows_of(dataset)
     read = reading.batches(snapshot, found, paths)
-    splits = _write_rows(dataset, maker, read, folder, columns, report)
-    facts = [writers.fact_of(folder / path, folder, n) for path, n in splits.values()]
-    writers.write_text(
-        folder / CARD, manifests.card(dataset, snapshot, maker.tally, columns, splits)
-    )
-    facts.append(writers.fact_of(folder / CARD, folder))
+    written = _write_rows(dataset, maker, read, folder, columns, report)
+    facts = [writers.fact_of(Path(path), w.file, w.n_rows) for path, w in written.values()]
+    splits = {split: (path, writer.n_rows) for split, (path, writer) in written.items()}
+    card = manifests.card(dataset, snapshot, maker.tally, columns, splits)
+    facts.append(writers.fact_of(Path(CARD), writers.write_text(folder / CARD, card)))
     made = manifests.make(dataset, snapshot, maker.tally, labels, rounds, facts)
     writers.write_text(folder / MANIFEST, codec.encode(made).decode() + "\n")
     writers.sync_folder(folder / "data")
@@ -92,8 +91,8 @@ def _write_rows(
     folder: Path,
     columns: tuple[Column, ...],
     report: Callable[[int], None],
-) -> dict[str, tuple[str, int]]:
-    """One file per split that has rows; returns by split its path and rows."""
+) -> dict[str, tuple[str, writers.Writer]]:
+    """One file per split that has rows; returns by split its path and its writer, closed."""
     (folder / "data").mkdir()
     opened: dict[str, tuple[str, writers.Writer]] = {}
     done = 0
@@ -117,8 +116,4 @@ def _write_rows(
             report(done)
         if not opened:  # an empty dataset is a dataset: its header says what it would hold
             writer_of(EVALUATION if dataset.kind == EVALUATION_KIND else TRAIN)
-    return {
-        split: (opened[split][0], opened[split][1].n_rows)
-        for split in (TRAIN, EVALUATION)
-        if split in opened
-    }
+    return {split: opened[split] for split in (TRAIN, EVALUATION) if split in opened}

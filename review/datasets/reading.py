@@ -20,7 +20,7 @@ from review.datasets.columns import columns_of
 from review.datasets.snapshot import Snapshot
 
 BATCH_ROWS = 4_096
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 2 << 20
 
 # By the types of columns.py. What COPY writes as JSON, UUID or text is text.
 ARROW = {

@@ -25,7 +25,7 @@ from review.datasets.columns import (
 )
 from review.datasets.labels import Labels
 from review.datasets.reading import ARROW
-from review.datasets.tally import Tally
+from review.datasets.tally import Tally, distinct_rows
 from review.datasets.weights import NO_ROUND, weigh
 from review.models import Case, DatasetVersion
 from review.selectors.finished_rounds import FinishedRound
@@ -173,27 +173,25 @@ class RowMaker:
     def _labelled(self, made: Columns) -> Columns:
         """The label, and the versions and clauses that it rests on."""
         forms = self.labels.forms
+        form, violation = made["form"], made["violation"]
         answers = made["answers"].dictionary_encode()
         decoded = [json.loads(text) for text in answers.dictionary.to_pylist()]
-        keys = list(
-            zip(
-                made["form"].to_pylist(),
-                made["violation"].to_pylist(),
-                answers.indices.to_pylist(),
-                strict=True,
+        firsts, places = distinct_rows(form, violation, answers.indices)
+        labels = [
+            self.labels.label(
+                form[i].as_py(), violation[i].as_py(), decoded[answers.indices[i].as_py()]
             )
-        )
-        labels = {
-            key: self.labels.label(key[0], key[1], decoded[key[2]]) for key in dict.fromkeys(keys)
-        }
-        form = made["form"]
-        clauses = _distinctly(form, lambda one: _canonical(forms[one].clauses), pa.string())
+            for i in firsts.tolist()
+        ]
+        clauses = None
         if self.dataset.kind == RAW:
-            own = _distinctly(made["clause_hashes"], _canonical_or_none, pa.string())
-            clauses = pc.coalesce(own, clauses)
+            clauses = _distinctly(made["clause_hashes"], _canonical_or_none, pa.string())
+        if clauses is None or clauses.null_count:
+            stated = _distinctly(form, lambda one: _canonical(forms[one].clauses), pa.string())
+            clauses = stated if clauses is None else pc.coalesce(clauses, stated)
         canonical = pa.array([_canonical(one) for one in decoded], pa.string())
         return {
-            "label": pa.array([labels[key] for key in keys], self.schema.field("label").type),
+            "label": pa.array(labels, self.schema.field("label").type).take(pa.array(places)),
             "policy_version": _distinctly(form, lambda v: forms[v].policy_number, pa.int64()),
             "rubric_version": _distinctly(form, lambda v: forms[v].number, pa.int64()),
             "rubric_digest": _distinctly(form, lambda v: forms[v].digest, pa.string()),

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,39 +12,82 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from oversight.lib import codec
-from review.datasets.cells import csv_cells, json_cells
+from review.datasets.cells import Pieces, csv_pieces, json_pieces
 from review.datasets.columns import Column
 from review.datasets.reading import ARROW
 
-_READ = 1 << 20
+GROUP_ROWS = 32_768
+GROUP_BYTES = 16 << 20
+
+
+class DigestedFile:
+    """A new file whose size and SHA-256 are known once it is written; on the disk when closed."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb", buffering=0)
+        self._digest = hashlib.sha256()
+        self.n_bytes = 0
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data)
+        self._digest.update(view)
+        done = 0
+        while done < view.nbytes:  # an unbuffered file may take a part
+            done += self._file.write(view[done:])
+        self.n_bytes += done
+        return done
+
+    def tell(self) -> int:
+        return self.n_bytes
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        os.fsync(self._file.fileno())
+        self._file.close()
 
 
 class Writer(Protocol):
     n_rows: int
+    file: DigestedFile
 
     def write(self, rows: pa.RecordBatch) -> None: ...
     def close(self) -> None: ...
 
 
 class _TextWriter:
-    """What the two text formats share: a buffered file."""
+    """What the two text formats share."""
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         self.columns = columns
         self.n_rows = 0
-        self.file = path.open("wb")
+        self.file = DigestedFile(path)
 
-    def _write_joined(self, heads: Sequence[str], cells: Sequence[pa.Array], end: str) -> None:
-        """One line a row: each cell after its head, then the end. Joined by Arrow as one buffer."""
-        parts = [part for pair in zip(heads, cells, strict=True) for part in pair]
-        lines = pc.binary_join_element_wise(*parts, end, "")
-        _, _, data = lines.buffers()
-        self.file.write(data)
-        self.n_rows += len(lines)
+    def _write_joined(self, pieces: Pieces, n_rows: int) -> None:
+        """All pieces of a row one after the other, row by row. Joined by Arrow as one buffer."""
+        parts: Pieces = []
+        for piece in pieces:
+            if parts and isinstance(piece, str) and isinstance(parts[-1], str):
+                parts[-1] += piece
+            else:
+                parts.append(piece)
+        if len(parts) == 1 and isinstance(parts[0], str):  # every column is the same throughout
+            self.file.write((parts[0] * n_rows).encode())
+        else:
+            _, _, data = pc.binary_join_element_wise(*parts, "").buffers()
+            self.file.write(data)
+        self.n_rows += n_rows
 
     def close(self) -> None:
-        self.file.flush()
-        os.fsync(self.file.fileno())
         self.file.close()
 
 
@@ -56,8 +100,10 @@ class JsonLinesWriter(_TextWriter):
         self._heads = [f"{',' if index else '{'}{name}:" for index, name in enumerate(names)]
 
     def write(self, rows: pa.RecordBatch) -> None:
-        cells = [json_cells(rows[column.name]) for column in self.columns]
-        self._write_joined(self._heads, cells, "}\n")
+        pieces: Pieces = []
+        for head, column in zip(self._heads, self.columns, strict=True):
+            pieces += [head, *json_pieces(rows[column.name])]
+        self._write_joined([*pieces, "}\n"], rows.num_rows)
 
 
 class CsvWriter(_TextWriter):
@@ -65,32 +111,46 @@ class CsvWriter(_TextWriter):
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         super().__init__(path, columns)
-        self._heads = ["", *("," for _ in columns[1:])]
         self.file.write((",".join(column.name for column in columns) + "\r\n").encode())
 
     def write(self, rows: pa.RecordBatch) -> None:
-        cells = [csv_cells(rows[column.name]) for column in self.columns]
-        self._write_joined(self._heads, cells, "\r\n")
+        pieces: Pieces = []
+        for column in self.columns:
+            pieces += [*csv_pieces(rows[column.name]), ","]
+        self._write_joined([*pieces[:-1], "\r\n"], rows.num_rows)
 
 
 class ParquetWriter:
-    """One row group per batch, zstd."""
+    """Row groups of many batches, zstd: what the writer keeps of each group adds up until the end.
+
+    A group ends at a number of rows or of bytes, as a batch does.
+    """
 
     def __init__(self, path: Path, columns: Sequence[Column]) -> None:
         schema = pa.schema([pa.field(c.name, ARROW[c.type]) for c in columns])
         self.n_rows = 0
-        self.file = path.open("wb")
+        self.file = DigestedFile(path)
         self.parquet = pq.ParquetWriter(self.file, schema, compression="zstd")
+        self._waiting: list[pa.RecordBatch] = []
 
     def write(self, rows: pa.RecordBatch) -> None:
-        self.parquet.write_batch(rows)
+        self._waiting.append(rows)
         self.n_rows += rows.num_rows
+        n_rows = sum(batch.num_rows for batch in self._waiting)
+        n_bytes = sum(batch.nbytes for batch in self._waiting)
+        if n_rows >= GROUP_ROWS or n_bytes >= GROUP_BYTES:
+            self._end_group()
 
     def close(self) -> None:
+        if self._waiting:
+            self._end_group()
         self.parquet.close()
-        self.file.flush()
-        os.fsync(self.file.fileno())
         self.file.close()
+
+    def _end_group(self) -> None:
+        table = pa.Table.from_batches(self._waiting)
+        self._waiting = []
+        self.parquet.write_table(table, row_group_size=table.num_rows)
 
 
 _WRITERS: dict[str, type[JsonLinesWriter | CsvWriter | ParquetWriter]] = {
@@ -105,12 +165,11 @@ def open_writer(format_name: str, path: Path, columns: Sequence[Column]) -> Writ
     return _WRITERS[format_name](path, columns)
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> DigestedFile:
     """A small file, on the disk when this returns."""
-    with path.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with closing(DigestedFile(path)) as file:
+        file.write(text.encode())
+    return file
 
 
 def sync_folder(path: Path) -> None:
@@ -122,15 +181,11 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def fact_of(path: Path, root: Path, n_rows: int | None = None) -> dict[str, Any]:
-    """Name, size, SHA-256 and rows of a written file, as the manifest lists it."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_READ):
-            digest.update(block)
-    fact = {
-        "path": path.relative_to(root).as_posix(),
-        "bytes": path.stat().st_size,
-        "sha256": digest.hexdigest(),
-    }
+def fact_of(path: Path, file: DigestedFile, n_rows: int | None = None) -> dict[str, Any]:
+    """Name, size, SHA-256 and rows of a written file, as the manifest lists it.
+
+    Args:
+        path: below the dataset's folder.
+    """
+    fact = {"path": path.as_posix(), "bytes": file.n_bytes, "sha256": file.sha256}
     return fact if n_rows is None else {**fact, "rows": n_rows}

@@ -1,11 +1,13 @@
 """The text of the files against the standard library, which writes value by value."""
 
 import csv
+import hashlib
 import io
 from contextlib import closing
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from oversight.lib import codec
 from oversight.lib.clock import rfc3339
 from review.datasets.columns import Column
 from review.datasets.reading import ARROW
-from review.datasets.writers import open_writer
+from review.datasets.writers import GROUP_BYTES, open_writer
 
 MAY_RUN = ("=", "+", "-", "@", "\t", "\r")
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(
@@ -43,7 +45,10 @@ def written(format_name, rows, folder):
         for start in range(0, len(rows), 3):
             writer.write(pa.RecordBatch.from_pylist(rows[start : start + 3], schema=schema))
     assert writer.n_rows == len(rows)
-    return (folder / "file").read_bytes()
+    data = (folder / "file").read_bytes()
+    assert writer.file.n_bytes == len(data)
+    assert writer.file.sha256 == hashlib.sha256(data).hexdigest()
+    return data
 
 
 def plain(value):
@@ -80,3 +85,34 @@ def test_a_number_that_is_none_is_refused(format_name, number, tmp_path):
     row = dict.fromkeys((column.name for column in COLUMNS), None) | {"the_number": number}
     with pytest.raises(ValueError, match="not finite"):
         written(format_name, [row], tmp_path)
+
+
+@given(
+    row=st.fixed_dictionaries({f"the_{name}": st.none() | made for name, made in VALUES.items()}),
+    n_rows=st.integers(1, 7),
+)
+def test_rows_that_are_all_the_same_are_written_as_any_others(row, n_rows, tmp_path_factory):
+    line = codec.encode({c.name: plain(row[c.name]) for c in COLUMNS}) + b"\n"
+    folder = tmp_path_factory.mktemp("same")
+    assert written("jsonl", [row] * n_rows, folder) == line * n_rows
+
+
+def test_zeros_of_both_signs_are_told_apart(tmp_path):
+    empty = dict.fromkeys((column.name for column in COLUMNS), None)
+    rows = [empty | {"the_number": number} for number in (0.0, -0.0)]
+    assert b'"the_number":-0.0' in written("jsonl", rows, tmp_path).splitlines()[1]
+
+
+def test_parquet_gathers_batches_into_row_groups(tmp_path):
+    schema = pa.schema([(column.name, ARROW[column.type]) for column in COLUMNS])
+    empty = dict.fromkeys((column.name for column in COLUMNS), None)
+    rows = [empty | {"the_text": f"{n}" * 100_000} for n in range(10)]
+    batch = pa.RecordBatch.from_pylist(rows, schema=schema)
+    n_batches = 3 * (-(-GROUP_BYTES // batch.nbytes)) + 1
+    with closing(open_writer("parquet", tmp_path / "file", COLUMNS)) as writer:
+        for _ in range(n_batches):
+            writer.write(batch)
+    found = pq.ParquetFile(tmp_path / "file")
+    assert found.num_row_groups == 4
+    assert found.read().equals(pa.Table.from_batches([batch] * n_batches))
+    assert writer.file.sha256 == hashlib.sha256((tmp_path / "file").read_bytes()).hexdigest()
