@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import psutil
 import psycopg
@@ -49,7 +50,11 @@ class Load:
     def __init__(self, site: Installation) -> None:
         self._site = site
         stream = Workload("soak", with_fingerprint=True)
-        self._bodies = [body(records) for records in stream.batches(N_BODIES, BATCH)]
+        self._bodies = []
+        for records in stream.batches(N_BODIES, BATCH):
+            for record in records:
+                record["occurred_at"] = "NOW"
+            self._bodies.append(body(records))
         self._numbers = itertools.count()
         self._lock = threading.Lock()
         self.minute = Minute()
@@ -81,8 +86,11 @@ class Load:
             if max(due, time.perf_counter()) > began + seconds:
                 return
             time.sleep(max(0.0, due - time.perf_counter()))
-            # The same texts under new names: making new ones would cost more than sending them.
-            sent = self._bodies[number % N_BODIES].replace(b'"soak-', b'"%d-' % number)
+            # The same texts under new names and at new times: making new ones would cost more than
+            # sending them, and at their old times they would fall all over the indexes of the ids.
+            now = datetime.now(UTC).isoformat(timespec="milliseconds").encode()
+            named = self._bodies[number % N_BODIES].replace(b'"soak-', b'"%d-' % number)
+            sent = named.replace(b'"NOW"', b'"%s"' % now)
             due = due if rate else time.perf_counter()
             connection.request("POST", "/api/v1/records?results=none", sent, headers)
             answer = connection.getresponse()
