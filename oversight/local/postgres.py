@@ -35,6 +35,7 @@ _SETTINGS = {
     # A client that gave up, or was killed, leaves no query running.
     "client_connection_check_interval": "1s",
     "log_min_duration_statement": "2000",
+    "log_parameter_max_length": "0",  # they hold what records and notes say
     "log_line_prefix": "%m [%p] ",
     "timezone": "UTC",
 }

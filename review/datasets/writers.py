@@ -132,13 +132,14 @@ class ParquetWriter:
         self.file = DigestedFile(path)
         self.parquet = pq.ParquetWriter(self.file, schema, compression="zstd")
         self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self._waiting_bytes = 0
 
     def write(self, rows: pa.RecordBatch) -> None:
         self._waiting.append(rows)
         self.n_rows += rows.num_rows
-        n_rows = sum(batch.num_rows for batch in self._waiting)
-        n_bytes = sum(batch.nbytes for batch in self._waiting)
-        if n_rows >= GROUP_ROWS or n_bytes >= GROUP_BYTES:
+        self._waiting_rows += rows.num_rows
+        self._waiting_bytes += rows.nbytes
+        if self._waiting_rows >= GROUP_ROWS or self._waiting_bytes >= GROUP_BYTES:
             self._end_group()
 
     def close(self) -> None:
@@ -150,6 +151,7 @@ class ParquetWriter:
     def _end_group(self) -> None:
         table = pa.Table.from_batches(self._waiting)
         self._waiting = []
+        self._waiting_rows = self._waiting_bytes = 0
         self.parquet.write_table(table, row_group_size=table.num_rows)
 
 

@@ -174,7 +174,10 @@ def _take_rater_slot(actor: Actor, queue: ReviewQueue, rubric: RubricVersion) ->
     )
     if expired is not None:
         Slot.objects.filter(pk=expired.pk).update(
-            token=uuid4(), claimed_at=Now(), lease_expires_at=_lease_end(queue)
+            rubric_version=rubric,
+            token=uuid4(),
+            claimed_at=Now(),
+            lease_expires_at=_lease_end(queue),
         )
         return expired.pk
     values = {

@@ -27,6 +27,8 @@ from scoring.storage import partitions
 from scoring.storage.partitions import Partition
 
 MAX_RECORDS = 48  # beyond, COPY costs less
+# Of input and output: COPY streams, this holds them several times on both sides.
+MAX_BYTES = 256 << 10
 
 
 class _Row(msgspec.Struct, gc=False):
@@ -59,6 +61,13 @@ class _Row(msgspec.Struct, gc=False):
     fingerprint: bytes | None
     reasons: str
     intervention: str | None
+
+
+def is_small(batch: Sequence[Incoming]) -> bool:
+    """Whether a batch is one that a single statement stores for less than COPY would."""
+    if not 0 < len(batch) <= MAX_RECORDS:
+        return False
+    return sum(len(i.input_json) + len(i.output_json) for i in batch) <= MAX_BYTES
 
 
 def store(actor: Actor, *, fresh: Sequence[Incoming], version_id: int, root: bytes) -> bool:

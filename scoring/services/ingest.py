@@ -58,7 +58,7 @@ def ingest(actor: Actor, *, slices: Sequence[bytes]) -> Outcome:
 def _take_in_at_once(actor: Actor, batch: Sequence[Incoming]) -> bool:
     """Take in a small batch as if all its records were new; False where that has to be seen."""
     fresh = [incoming for incoming in batch if incoming.record is not None]
-    if not 0 < len(fresh) <= at_once.MAX_RECORDS:
+    if not at_once.is_small(fresh):
         return False
     fresh.sort(key=lambda incoming: incoming.identity)
     if any(a.identity == b.identity for a, b in pairwise(fresh)):

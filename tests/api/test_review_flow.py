@@ -1,11 +1,14 @@
 """From records to verdicts over the API: rounds, claims, answers, corrections."""
 
 import pytest
+from django.db.models.functions import Now
 
 from oversight.jobs.models import Job
+from oversight.tenancy.actors import system_actor
+from oversight.tenancy.services.keys import create_key
 from review import tasks
-from review.models import Case, CaseResolution, SamplingRound, Slot, Verdict
-from review.services import rounds, verification
+from review.models import Case, CaseResolution, RubricVersion, SamplingRound, Slot, Verdict
+from review.services import rounds, rubrics, verification
 from tests.factories import make_api, make_member, make_project, make_record
 
 ANSWERS = {"violation": True}
@@ -181,9 +184,6 @@ def test_escalated_records_come_first_and_hide_their_origin(api, queue, drawn, s
 
 
 def test_an_ai_rater_takes_no_human_place(project, api, queue, drawn):
-    from oversight.tenancy.actors import system_actor
-    from oversight.tenancy.services.keys import create_key
-
     _, text = create_key(system_actor(project), name="judge", scopes=["review"], ai_rater="judge-1")
     rater = type(api)(text, api.client)
     seen = set()
@@ -196,6 +196,22 @@ def test_an_ai_rater_takes_no_human_place(project, api, queue, drawn):
     assert len(seen) == sum(made.n_selected for made in drawn)
     assert not CaseResolution.objects.filter(case__project=project).exists()
     assert claim(api, queue)["case"]["id"] in seen
+
+
+def test_a_rater_that_comes_back_late_answers_the_form_of_now(project, owner, api, queue, drawn):
+    _, text = create_key(system_actor(project), name="judge", scopes=["review"], ai_rater="judge-1")
+    rater = type(api)(text, api.client)
+    first = claim(rater, queue)["case"]
+    Slot.objects.filter(case=first["id"], ai_rater="judge-1").update(lease_expires_at=Now())
+    published = RubricVersion.objects.get(rubric=queue.rubric, status="published")
+    draft = rubrics.draft_rubric(
+        owner, slug=queue.rubric.slug, questions=rubrics.as_plain(published), changelog="Again."
+    )
+    rubrics.publish_rubric(owner, slug=queue.rubric.slug, number=draft.number)
+    again = claim(rater, queue)["case"]
+    assert again["id"] == first["id"]
+    assert again["rubric"]["version"] == draft.number == first["rubric"]["version"] + 1
+    assert Slot.objects.get(case=first["id"], ai_rater="judge-1").rubric_version == draft
 
 
 def test_nothing_across_projects(api, queue, drawn):

@@ -97,9 +97,7 @@ class Visitor:
                 answer = self.page.goto(self.base + path)
                 if answer is None or answer.status not in statuses:
                     faults[path] = f"answered {answer and answer.status}"
-                self.page.evaluate(
-                    "document.querySelectorAll('details').forEach(d => d.open = true)"
-                )
+                self.page.evaluate(OPEN_ALL)
                 if found := self.axe():
                     faults[f"{path}, {scheme}"] = found
                 for size in (WIDE, NARROW):

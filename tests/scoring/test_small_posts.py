@@ -101,6 +101,15 @@ def test_one_statement_stores_what_copy_would(actor, monkeypatch, copies):
     assert len(stored[0]) == len(stored[1]) == 12
 
 
+def test_few_but_long_records_are_copied(actor, copies):
+    send(actor, make_record(0))
+    copies.clear()
+    assert statuses(send(actor, make_record(1, output="x" * at_once.MAX_BYTES))) == ["accepted"]
+    assert len(copies) == 1
+    assert statuses(send(actor, make_record(2, output="x" * 1_000))) == ["accepted"]
+    assert len(copies) == 1
+
+
 def check_batches(project):
     """Every batch tells of its own records, and the log of every batch, once."""
     key = bytes(project.hash_key)

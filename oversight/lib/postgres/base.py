@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import DatabaseError
 from django.db.backends.postgresql import base, operations
 from django.db.backends.utils import CursorWrapper
 
@@ -25,7 +26,10 @@ class DatabaseOperations(operations.DatabaseOperations):
     def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str:
         # Parameters that the server binds travel apart from the text; logs want them in it.
         if params and not isinstance(cursor, psycopg.ClientCursor):
-            return str(self.compose_sql(sql, params))
+            try:
+                return str(self.compose_sql(sql, params))
+            except (psycopg.Error, DatabaseError):  # must not hide what went wrong before
+                return str(sql)
         return str(super().last_executed_query(cursor, sql, params))
 
 

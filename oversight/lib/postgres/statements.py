@@ -7,7 +7,8 @@ answer. These have a fixed text: the server plans it once a connection.
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Generic, TypeVar, cast
 
-from django.db import connection, models
+from django.db import NotSupportedError, connection, models
+from psycopg.errors import FeatureNotSupported
 
 from oversight.lib.postgres.base import DatabaseWrapper
 
@@ -16,6 +17,18 @@ M = TypeVar("M", bound=models.Model)
 
 def fetch(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     """The rows of one statement; its parameters are named, and bound by the server."""
+    try:
+        return _run(statement, values)
+    except NotSupportedError as error:
+        # A migration has changed a column's type since this connection prepared the statement. What
+        # was refused has not run; within a transaction, its rollback forgets what was prepared.
+        if connection.in_atomic_block or not isinstance(error.__cause__, FeatureNotSupported):
+            raise
+        connection.close()
+        return _run(statement, values)
+
+
+def _run(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     with cast(DatabaseWrapper, connection).prepared_cursor() as cursor:
         cursor.execute(statement, values)
         rows: list[tuple[Any, ...]] = cursor.fetchall()
