@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.ingest_workload import SCORER, Workload
+from oversight.local import logs
 
 ROOT = Path(__file__).resolve().parent.parent
 _FOREIGN = ("DATABASE_URL", "REDIS_URL", "OVERSIGHT_DATA", "OVERSIGHT_SECRET_KEY")
@@ -123,6 +124,10 @@ class Installation:
 
     def resident_mib(self) -> float:
         return max((p.memory_info().rss / 2**20 for p in self.web_processes()), default=0.0)
+
+    def log(self, name: str) -> str:
+        """How a child's log ends."""
+        return logs.tail(self._data / "logs" / f"{name}.log", lines=40)
 
     def _manage(self, *arguments: str) -> list[str]:
         return [sys.executable, str(ROOT / "manage.py"), *arguments]

@@ -59,6 +59,7 @@ class Load:
         self._lock = threading.Lock()
         self.minute = Minute()
         self.n_accepted = 0
+        self.n_broken = 0  # connections that ended before their answer
 
     def run(self, connections: int, seconds: float, rate: float | None) -> float:
         """Send for so long, at so many records a second; returns the rate that came of it."""
@@ -92,17 +93,30 @@ class Load:
             named = self._bodies[number % N_BODIES].replace(b'"soak-', b'"%d-' % number)
             sent = named.replace(b'"NOW"', b'"%s"' % now)
             due = due if rate else time.perf_counter()
-            connection.request("POST", "/api/v1/records?results=none", sent, headers)
-            answer = connection.getresponse()
-            told = json.loads(answer.read())
+            try:
+                status, n_taken = self._post(connection, sent, headers)
+            except (OSError, http.client.HTTPException):
+                # As a client should: once more, which adds nothing that is stored already.
+                connection.close()
+                status, n_taken = self._post(connection, sent, headers)
+                with self._lock:
+                    self.n_broken += 1
             took = (time.perf_counter() - due) * 1e3
             with self._lock:
                 self.minute.latencies_ms.append(took)
-                if answer.status == 200:
-                    self.minute.n_accepted += told["accepted"]
-                    self.n_accepted += told["accepted"]
-                else:
-                    self.minute.n_refused += 1
+                self.minute.n_accepted += n_taken
+                self.n_accepted += n_taken
+                self.minute.n_refused += status != 200
+
+    def _post(
+        self, connection: http.client.HTTPConnection, sent: bytes, headers: dict[str, str]
+    ) -> tuple[int, int]:
+        """The status, and how many of the records are stored by now."""
+        connection.request("POST", "/api/v1/records?results=none", sent, headers)
+        answer = connection.getresponse()
+        told = json.loads(answer.read())
+        taken = told["accepted"] + told["duplicates"] if answer.status == 200 else 0
+        return answer.status, taken
 
     def turn(self) -> Minute:
         """Begin a new minute; returns the last one."""
@@ -144,6 +158,8 @@ def main() -> int:
             )
         sender.join()
         lost = load.n_accepted - _stored(site)
+        if load.n_broken:
+            print(f"{load.n_broken} connections broke; the web's log ends:\n{site.log('web')}")
     _compare(minutes)
     print(f"{load.n_accepted:,} acknowledged, {lost} of them not stored")
     return 1 if lost > 0 else 0
