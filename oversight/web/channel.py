@@ -111,6 +111,14 @@ class Channel(HTTPChannel):
         elif silent_seconds > limits.idle_seconds:
             self.will_close = True
 
+    def forgive(self, seconds: float) -> None:
+        """Take for not passed a time in which this end was not there to listen."""
+        self.last_activity += seconds
+        request = self.request
+        if request is not None:
+            request.began_at += seconds
+            request.received_at += seconds
+
     @property
     def is_idle(self) -> bool:
         return not self.requests and self.request is None and not self.total_outbufs_len

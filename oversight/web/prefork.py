@@ -24,6 +24,7 @@ from oversight.web.limits import Limits
 
 logger = logging.getLogger(__name__)
 
+_LOOK_SECONDS = 1.0  # between two looks at the children
 _QUICK_SECONDS = 2.0  # one that dies sooner is not replaced before this time has passed
 _END_SECONDS = 3.0  # for what follows the drain
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -42,6 +43,7 @@ class Prefork:
         self._started: dict[int, tuple[int, float]] = {}  # pid: slot, time
         self._restart_at = dict.fromkeys(range(workers), 0.0)
         self._beats = mmap.mmap(-1, _BEAT.size * workers)
+        self._looked_at = time.monotonic()  # when they were last seen to beat or not
         self._is_stopping = False
         self._wake_r, self._wake_w = os.pipe()
         os.set_blocking(self._wake_w, False)
@@ -56,8 +58,9 @@ class Prefork:
         signal.set_wakeup_fd(self._wake_w, warn_on_full_buffer=False)
         self._fill()
         on_ready()
+        self._looked_at = time.monotonic()
         while not self._is_stopping:
-            self._sleep(1.0)
+            self._sleep(_LOOK_SECONDS)
             self._reap()
             self._kill_hung()
             if not self._is_stopping:
@@ -121,6 +124,12 @@ class Prefork:
 
     def _kill_hung(self) -> None:
         now = time.monotonic()
+        stood_still = now - self._looked_at > _LOOK_SECONDS + self._limits.hung_seconds / 2
+        self._looked_at = now
+        if stood_still:  # the machine did, and its web processes with us: they could not beat
+            for slot, _ in self._started.values():
+                self._beat(slot)
+            return
         for pid, (slot, _) in self._started.items():
             (beat,) = _BEAT.unpack_from(self._beats, slot * _BEAT.size)
             if now - beat > self._limits.hung_seconds:

@@ -19,6 +19,9 @@ from oversight.web.channel import Channel
 from oversight.web.limits import Limits
 
 REVIEW_SECONDS = 1.0  # between two looks for clients that are too slow
+# This process, or its whole machine, stood still for longer than between two looks: what clients
+# did meanwhile is not known yet.
+STILL_SECONDS = 3.0
 # A thread that comes back from the database waits so long for one that computes. The default, 5 ms,
 # is paid at each of a request's statements: it made single posts beside others twice as slow.
 SWITCH_SECONDS = 0.0005
@@ -44,15 +47,19 @@ class Server(TcpWSGIServer):
         )
         self.limits = limits
         self.is_draining = False
-        self._next_review_at = 0.0
+        self._reviewed_at = time.monotonic()
 
     def maintenance(self, now: float) -> None:
         monotonic = time.monotonic()
-        if monotonic < self._next_review_at:
+        since = monotonic - self._reviewed_at
+        if since < REVIEW_SECONDS:
             return
-        self._next_review_at = monotonic + REVIEW_SECONDS
+        self._reviewed_at = monotonic
         for channel in list(self.active_channels.values()):
-            channel.review(monotonic)
+            if since > STILL_SECONDS:
+                channel.forgive(since)
+            else:
+                channel.review(monotonic)
 
     def stop(self) -> None:
         """Begin to drain; safe in a signal handler."""

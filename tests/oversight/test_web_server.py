@@ -240,3 +240,38 @@ def test_killing_the_parent_ends_the_children(tmp_path):
         assert not alive
         with pytest.raises(ConnectionRefusedError):
             open_socket(port)
+
+
+def web_process(server):
+    wait_for(psutil.Process(server.pid).children)
+    return psutil.Process(server.pid).children()[0]
+
+
+@pytest.mark.parametrize("seconds", [5.0])
+def test_a_process_that_stood_still_does_not_blame_its_clients(tmp_path, seconds):
+    with serving(tmp_path, silent_seconds=1.0, head_seconds=2.0) as (server, port):
+        child = web_process(server)
+        with open_socket(
+            port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab"
+        ) as client:
+            time.sleep(0.3)
+            child.suspend()
+            time.sleep(seconds)
+            child.resume()
+            time.sleep(0.5)
+            client.sendall(b"cd")
+            assert client.recv(4096).startswith(b"HTTP/1.1 200")
+
+
+def test_a_machine_that_stood_still_kills_no_process(tmp_path):
+    with serving(tmp_path, workers=1, hung_seconds=2.0) as (server, port):
+        child, parent = web_process(server), psutil.Process(server.pid)
+        child.suspend()
+        parent.suspend()
+        time.sleep(4.0)
+        parent.resume()
+        time.sleep(0.3)
+        child.resume()
+        time.sleep(2.5)
+        assert ask(port)[0] == 200
+        assert web_process(server).pid == child.pid
