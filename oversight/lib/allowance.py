@@ -5,9 +5,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-# The web server puts the monotonic time at which a request had arrived whole under this WSGI key.
-RECEIVED_AT = "oversight.received_at"
-
 
 @dataclass(slots=True)
 class Allowance:

@@ -13,7 +13,8 @@ from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 
 from oversight.lib import errors
-from oversight.lib.allowance import RECEIVED_AT, current, limited
+from oversight.lib.allowance import current, limited
+from oversight.lib.environ import RECEIVED_AT
 from oversight.lib.problems import problem_response
 
 # Seconds between the client's timeout and the server's own: a live server cancels a slow

@@ -12,8 +12,10 @@ from waitress.parser import HTTPRequestParser
 from waitress.task import ErrorTask, WSGITask
 from waitress.utilities import Error
 
-from oversight.lib.allowance import RECEIVED_AT
+from oversight.lib.environ import IS_FORWARDED, RECEIVED_AT
 from oversight.web.limits import Limits
+
+_FORWARDING = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP")
 
 
 class RequestTimeout(Error):
@@ -52,6 +54,8 @@ class Task(_ClosingTask, WSGITask):
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
         environ[RECEIVED_AT] = self.request.received_at
+        # Before waitress removes those of strangers.
+        environ[IS_FORWARDED] = any(name in environ for name in _FORWARDING)
         return environ
 
 

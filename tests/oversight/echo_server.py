@@ -27,6 +27,7 @@ def application(environ, start_response):
         "body_bytes": len(body),
         "sha256": hashlib.sha256(body).hexdigest(),
         "underscored": environ.get("HTTP_X_API_KEY"),
+        "is_forwarded": environ["oversight.is_forwarded"],
         "waited": time.monotonic() - environ["oversight.received_at"],
         "pid": os.getpid(),
     }

@@ -12,6 +12,7 @@ from django.test import RequestFactory
 from psycopg.types.json import Jsonb
 
 from oversight.lib import allowance, deadline
+from oversight.lib.environ import RECEIVED_AT
 from oversight.lib.postgres import driver
 from oversight.lib.postgres.base import TRUST_SECONDS, DatabaseWrapper
 from oversight.lib.postgres.breaker import Breaker, State
@@ -293,7 +294,7 @@ def test_a_request_that_waited_too_long_for_a_thread_is_refused_unread(settings)
     settings.REQUEST_DEADLINE_SECONDS = 4.5
     reached = []
     serve = deadline.DeadlineMiddleware(lambda request: reached.append(1) or HttpResponse())
-    late = {allowance.RECEIVED_AT: time.monotonic() - 5}
+    late = {RECEIVED_AT: time.monotonic() - 5}
     refused = serve(RequestFactory().get("/api/v1/records", **late))
     assert refused.status_code == 503
     assert refused["Retry-After"] == "2"
@@ -306,7 +307,7 @@ def test_waiting_for_a_thread_counts(settings):
     serve = deadline.DeadlineMiddleware(
         lambda request: seen.append(allowance.current().seconds) or HttpResponse()
     )
-    serve(RequestFactory().get("/", **{allowance.RECEIVED_AT: time.monotonic() - 3}))
+    serve(RequestFactory().get("/", **{RECEIVED_AT: time.monotonic() - 3}))
     assert seen == [pytest.approx(1.5, abs=0.5)]
     assert allowance.current() is None
 

@@ -177,6 +177,8 @@ def test_forwarded_headers_of_strangers_are_removed(port):
     assert seen["wsgi.url_scheme"] == "http"
     assert seen["HTTP_HOST"] == f"127.0.0.1:{port}"
     assert seen["HTTP_X_FORWARDED_FOR"] is None
+    assert seen["is_forwarded"]  # which is still known
+    assert not told(port)["is_forwarded"]
 
 
 def test_forwarded_headers_of_the_trusted_proxy_count(tmp_path):

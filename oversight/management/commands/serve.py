@@ -1,12 +1,14 @@
 """`manage.py serve`: the web server alone, as `up` and the process managers of others run it."""
 
+import atexit
 import os
 import shutil
 import socket
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import psutil
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 from django.urls import get_resolver
@@ -15,6 +17,8 @@ from django.utils.module_loading import import_string
 from oversight.web import listener as listening
 from oversight.web.limits import Limits
 from oversight.web.prefork import Prefork
+
+_COUNTS = "oversight-counts-"
 
 
 class Command(BaseCommand):
@@ -66,12 +70,17 @@ class Command(BaseCommand):
 
 
 def _share_counts() -> None:
-    """A fresh folder for the processes' metrics; named before the client library is loaded."""
-    base = settings.DATA_DIR / "metrics"
-    base.mkdir(parents=True, exist_ok=True)
-    own = base / str(os.getpid())
-    for folder in base.iterdir():  # an earlier server's; another one may run beside us
-        if folder == own or not psutil.pid_exists(int(folder.name)):
+    """A fresh folder for the processes' metrics; named before the client library is loaded.
+
+    In this machine's own temporary folder: the data folder may be shared by nodes, whose processes
+    have equal numbers.
+    """
+    base = Path(tempfile.gettempdir())
+    for folder in base.glob(f"{_COUNTS}*"):  # an earlier server's; another one may run beside us
+        pid = folder.name.removeprefix(_COUNTS).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
             shutil.rmtree(folder, ignore_errors=True)
-    own.mkdir()
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(own)
+    own = tempfile.mkdtemp(prefix=f"{_COUNTS}{os.getpid()}-")
+    # Its processes are forked, and end without Python's farewells: this one alone removes it.
+    atexit.register(shutil.rmtree, own, ignore_errors=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = own
