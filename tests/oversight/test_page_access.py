@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from oversight.navigation import project_links
 from oversight.tenancy.models import Role
 from tests.worlds import BACKEND
 
@@ -82,6 +83,18 @@ def test_a_page_opens_to_the_roles_of_its_row_alone(world, role):
         or status >= 500
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize("role", sorted(ALL))
+def test_everybody_gets_somewhere(world, role):
+    """From the root to the first page of their own, and to all that their navigation offers."""
+    client = world.client(role)
+    answer = client.get("/", follow=True)
+    assert answer.status_code == 200
+    links = project_links(world.actor(role), "/")
+    assert links
+    for link in links:
+        assert client.get(link.href, follow=True).status_code == 200, link
 
 
 def test_nobody_is_sent_to_the_login_and_a_stranger_finds_nothing(world, other_world):
