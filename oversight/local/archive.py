@@ -120,6 +120,7 @@ def read(*, archive: Path, url: str, data: Path, programs: Path, jobs: int = 2) 
         [f"--jobs={jobs}", "--exit-on-error", "--dbname", _database(url), str(archive / _DUMP)],
         url,
     )
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
     _copy(archive, data, names)
 
 

@@ -64,6 +64,13 @@ def prepare(data: Path) -> Places:
     return Places(data=data, servers=servers, run=run, account=account)
 
 
+def untouched(data: Path) -> Places:
+    """The places where no server runs, since another's is used: nothing is made or changed."""
+    data = data.absolute()
+    servers = data / "servers"
+    return Places(data=data, servers=servers, run=servers / "run", account=None)
+
+
 def remove(places: Places) -> None:
     """Remove an installation's files, wherever they are; for tests."""
     for folder in (places.run, places.servers, places.data):

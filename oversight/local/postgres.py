@@ -34,8 +34,10 @@ _SETTINGS = {
     "random_page_cost": "1.1",
     # A client that gave up, or was killed, leaves no query running.
     "client_connection_check_interval": "1s",
-    "log_min_duration_statement": "2000",
-    "log_parameter_max_length": "0",  # they hold what records and notes say
+    # Statements hold what records and notes say, in their text or beside it.
+    "log_min_error_statement": "panic",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
     "log_line_prefix": "%m [%p] ",
     "timezone": "UTC",
 }

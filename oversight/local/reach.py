@@ -20,12 +20,13 @@ def database(data: Path) -> Iterator[tuple[str, Places]]:
     have running; if not, it is started here and stopped at the end, under the lock of `up`.
 
     Raises:
-        RuntimeError, OSError: it cannot be reached or started.
+        RuntimeError, OSError: it cannot be reached or started, or is somebody else's.
     """
-    where = places.prepare(data)
     if url := os.environ.get("DATABASE_URL"):
-        yield url, where
+        yield url, places.untouched(data)
         return
+    _refuse_another_users(data)
+    where = places.prepare(data)
     postgres = Postgres(where)
     try:
         held = lock.take(where.servers / "up.lock", address="a backup or restore")
@@ -40,6 +41,12 @@ def database(data: Path) -> Iterator[tuple[str, Places]]:
             yield postgres.url, where
         finally:
             postgres.stop()
+
+
+def _refuse_another_users(data: Path) -> None:
+    """Preparing a folder closes it to all but us: as root, to the user who runs `up` on it."""
+    if data.exists() and (owner := data.stat().st_uid) != os.geteuid():
+        raise PermissionError(f"{data} belongs to the user {owner}: run this as that user")
 
 
 def programs(where: Places, chosen: Path | None) -> Path:

@@ -3,14 +3,17 @@
 Every node tells the same here, whichever is asked, since none of it is counted in a process.
 """
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from django.db import connection
+from django.db import Error, connection
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from oversight.jobs.models import Tick
+
+logger = logging.getLogger(__name__)
 
 RECONCILE = "review.tasks.reconcile"
 COUNTED_AT_MOST = 100_000  # open slots of a queue: counting on would cost as much as they are many
@@ -26,10 +29,8 @@ CROSS JOIN LATERAL (
     ) slot
 ) depth
 LEFT JOIN LATERAL (
-    -- Rounds are served in their order, so the next slot is of the oldest round.
-    SELECT extract(epoch FROM statement_timestamp() - item.created_at)::float8 age
-    FROM review_slot slot JOIN review_case item ON item.id = slot.case_id
-    WHERE slot.queue_id = queue.id AND slot.state = 'open' ORDER BY slot.rank LIMIT 1
+    SELECT extract(epoch FROM statement_timestamp() - created_at)::float8 age
+    FROM review_case WHERE queue_id = queue.id AND state = 'open' ORDER BY created_at LIMIT 1
 ) oldest ON true
 ORDER BY 1, 2
 """
@@ -69,15 +70,22 @@ class StateCollector(Collector):
         return []  # else the registry would read everything once more to learn the names
 
     def collect(self) -> Iterable[Metric]:
-        yield from self._queues()
-        yield from self._ingest()
-        yield from self._jobs()
-        yield from self._ticks()
+        up = GaugeMetricFamily("oversight_database_up", "Whether PostgreSQL answers this node.")
+        try:
+            found = self._found()
+        except Error as error:
+            # The names of its class alone: its text may quote a statement.
+            logger.warning("the database did not answer a scrape: %s", type(error).__name__)
+            found = []
+        up.add_metric([], 1.0 if found else 0.0)
+        return [up, *found]
+
+    def _found(self) -> list[Metric]:
         waiting = GaugeMetricFamily(
             "oversight_audit_unlinked", "Audit events that are not linked into the log yet."
         )
         waiting.add_metric([], _rows(_UNLINKED)[0][0])
-        yield waiting
+        return [*self._queues(), *self._ingest(), *self._jobs(), *self._ticks(), waiting]
 
     def _queues(self) -> Iterator[Metric]:
         names = ["project", "queue"]
@@ -88,7 +96,7 @@ class StateCollector(Collector):
         )
         age = GaugeMetricFamily(
             "oversight_queue_oldest_seconds",
-            "Age of the case that is served next; absent where none waits.",
+            "Age of the oldest open case; absent where there is none.",
             labels=names,
         )
         for project, queue, n_open, seconds in _rows(_QUEUES):

@@ -97,7 +97,7 @@ def _some_are_gone(queue: ReviewQueue, rounds: list[SamplingRound]) -> bool:
     windows = {one.window_id for one in rounds}
     batches = IngestBatch.objects.filter(window__in=windows)
     stored = InferenceRecord.objects.filter(
-        project=queue.project_id, batch__in=list(batches.values_list("pk", flat=True))
+        project=queue.project_id, batch__any=list(batches.values_list("pk", flat=True))
     )
     received = batches.aggregate(n=Sum("n_records"))["n"] or 0
     return stored.count() < received
@@ -154,7 +154,7 @@ def _scan(
     rows: Any = (
         InferenceRecord.objects.within(domain.since, domain.until)
         .filter(filters.to_q(queue.project, record_filter), project=queue.project_id)
-        .filter(reviewable() | Q(may_review=False), batch__in=batches)
+        .filter(reviewable() | Q(may_review=False), batch__any=batches)
         .annotate(segment_text=domain.segment_value("context"))
         .filter(domain.records_q())
         .order_by()

@@ -132,7 +132,7 @@ def _records(
         anywhere |= rule
     edges = Value(_EDGES, output_field=ArrayField(FloatField()))
     return (
-        InferenceRecord.objects.filter(project=window.project_id, batch__in=batches)
+        InferenceRecord.objects.filter(project=window.project_id, batch__any=batches)
         .filter(anywhere, open_then | withheld)
         .annotate(
             stratum=Case(*named, default=Value(WITHHELD), output_field=CharField()),

@@ -1,9 +1,10 @@
-"""Columns that Django has no field for."""
+"""Columns that Django has no field for, and a lookup that it has not."""
 
 import json
 from typing import Any
 
 from django.db import models
+from django.db.models.sql.compiler import SQLCompiler
 
 
 class JSONTextField(models.JSONField):
@@ -23,3 +24,19 @@ class JSONTextField(models.JSONField):
         if value is None or hasattr(value, "as_sql"):
             return value
         return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+@models.ForeignKey.register_lookup
+class EqualsAny(models.Lookup):  # type: ignore[type-arg]  # not subscriptable at run time
+    """`batch__any=[1, 2, 3]`: as `__in`, the keys being one array and not a literal each.
+
+    A window may have hundreds of thousands of batches: as many literals are parsed and planned for
+    longer than the query runs.
+    """
+
+    lookup_name = "any"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, list[Any]]:
+        column, params = self.process_lhs(compiler, connection)
+        return f"{column} = ANY(%s::bigint[])", [*params, list(self.rhs)]

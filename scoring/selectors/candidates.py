@@ -102,7 +102,7 @@ def stream(window: Window, rule: Q, wanted: Wanted | None = None) -> Iterator[Ch
 def condition(window: Window, rule: Q) -> Q:
     """The condition that makes a record a candidate."""
     batches = list(window.batches.values_list("pk", flat=True))
-    return rule & Q(project=window.project_id, batch__in=batches, may_review=True, erased_at=None)
+    return rule & Q(project=window.project_id, batch__any=batches, may_review=True, erased_at=None)
 
 
 def _statement(window: Window, rule: Q, wanted: Wanted) -> tuple[str, list[Any], dict[str, str]]:

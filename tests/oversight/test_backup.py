@@ -154,3 +154,19 @@ def test_the_commands_start_the_embedded_server_where_none_runs(made, tmp_path):
         assert "not empty" in done.stderr
     finally:
         places.remove(places.prepare(data))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can take another user's folder")
+def test_another_users_folder_stays_theirs(tmp_path, monkeypatch):
+    data = tmp_path / "theirs"
+    data.mkdir(mode=0o700)
+    os.chown(data, 12345, 12345)
+    monkeypatch.setenv("DATABASE_URL", "postgres://elsewhere/oversight")
+    with reach.database(data) as (url, where):
+        assert (url, where.data) == ("postgres://elsewhere/oversight", data)
+    monkeypatch.delenv("DATABASE_URL")
+    with pytest.raises(PermissionError, match="belongs to the user 12345"), reach.database(data):
+        pass
+    kept = data.stat()
+    assert (kept.st_uid, kept.st_gid, kept.st_mode & 0o777) == (12345, 12345, 0o700)
+    assert not list(data.iterdir())

@@ -1,12 +1,17 @@
 """`/metrics`: who may read it, what it tells, and that several processes share their counts."""
 
+from datetime import timedelta
+
 import pytest
+from django.db import DatabaseError, connection
 from django.test import Client
+from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from oversight.jobs import services as jobs
 from oversight.jobs.models import Job, Tick
 from oversight.lib.environ import IS_FORWARDED
+from review.models import Case
 from tests.factories import make_record
 
 
@@ -94,6 +99,34 @@ class TestState:
         queue = (("project", "acme"), ("queue", world.project.queues.get().slug))
         assert found["oversight_queue_open_slots", *queue] == 0
         assert ("oversight_queue_oldest_seconds", *queue) not in found
+
+    def test_the_oldest_case_is_told_though_another_is_served_first(self, world):
+        sent = world.api("records:write")("post", "records", {"records": [make_record(1)]})
+        record = sent.json()["results"][0]["id"]
+        queue = world.project.queues.get()
+        asked = world.api("records:write")(
+            "post", f"records/{record}/review", {"queue": queue.slug, "reason": "look"}
+        )
+        assert asked.status_code < 300, asked.content
+        escalated = Case.objects.get()
+        older = Case.objects.create(
+            project=world.project,
+            queue=queue,
+            kind="sampled",
+            evidence=escalated.evidence,
+            n_slots=1,
+        )
+        Case.objects.filter(pk=older.pk).update(created_at=timezone.now() - timedelta(days=6))
+        labels = (("project", "acme"), ("queue", queue.slug))
+        assert read()["oversight_queue_oldest_seconds", *labels] > 5 * 86_400
+
+    def test_a_node_whose_database_is_gone_still_tells_its_counts(self, world):
+        assert read()["oversight_database_up",] == 1
+        with connection.cursor() as cursor, pytest.raises(DatabaseError):
+            cursor.execute("SELECT no_such_column")  # a failed transaction answers nothing more
+        found = read()
+        assert found["oversight_database_up",] == 0
+        assert any(key[0] == "oversight_http_request_seconds_count" for key in found)
 
 
 @pytest.mark.parametrize("method", ["post", "put", "delete"])
