@@ -40,10 +40,10 @@ def render_page_or_fragment(
 
 
 def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Send a visitor to the login, but answer 401 to a script.
+    """Send a visitor to the login, but lose nothing that was typed before the session ended.
 
-    A script would follow the redirect and put the login page where a fragment belongs, over what
-    somebody has typed.
+    A script is answered 401: it would follow the redirect and put the login page where a fragment
+    belongs. A form is answered by a page that holds what was in it.
     """
 
     @wraps(view)
@@ -52,6 +52,20 @@ def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
             return view(request, *args, **kwargs)
         if is_htmx(request) or not request.accepts("text/html"):
             raise errors.NotAuthenticated("you have been signed out")
+        if request.method == "POST" and (typed := _typed(request)):
+            context = {"typed": typed, "back": request.get_full_path()}
+            return render(request, "oversight/signed_out.html", context, status=401)
         return redirect_to_login(request.get_full_path() if request.method == "GET" else "/")
 
     return guarded
+
+
+def _typed(request: HttpRequest) -> list[tuple[str, str]]:
+    """What a person may have written, by the names of its fields: no tokens, nothing empty."""
+    return [
+        (name, value)
+        for name, values in request.POST.lists()
+        if name != "csrfmiddlewaretoken"
+        for value in values
+        if value.strip()
+    ]

@@ -25,7 +25,7 @@ class PolicyForm(forms.Form):
     changelog = forms.CharField(
         label="What is new",
         required=False,
-        help_text="For reviewers, who read it once when this version is published.",
+        help_text="What changed and why, told on the policy's page.",
         widget=forms.Textarea(attrs={"rows": 2}),
     )
     seen_digest = forms.CharField(required=False, max_length=64, widget=forms.HiddenInput)

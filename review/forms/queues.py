@@ -63,7 +63,10 @@ class QueueForm(forms.Form):
     overlap = forms.FloatField(
         help_text="Up to 1: share of cases with a second reviewer; from 1: reviewers for each."
     )
-    gold_share = forms.FloatField(help_text="Share of cases with a known answer, up to 0.5.")
+    gold_share = forms.FloatField(
+        help_text="Share of cases with a known answer, up to 0.5. Kept for when there are gold "
+        "items: nothing is drawn by it yet."
+    )
     evidence = forms.ChoiceField(
         choices=ReviewQueue.Evidence.choices,
         help_text="When a reviewer sees score, tier and reasons.",

@@ -58,6 +58,7 @@ class ShownCase:
 @dataclass(frozen=True, slots=True)
 class ShownForm:
     questions: tuple[verdict_form.ShownQuestion, ...]
+    introduction: str
     clauses: tuple[Clause, ...]
     rubric: str
     policy: str
@@ -197,6 +198,7 @@ def shown_form(
     pinned = form_of(version)
     return ShownForm(
         questions=tuple(verdict_form.show(pinned.questions, entered or {}, wrong)),
+        introduction=pinned.policy.introduction,
         clauses=pinned.clauses,
         rubric=str(pinned.version),
         policy=str(pinned.policy),

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from oversight.lib import errors
 from oversight.lib.forms import add_errors
+from oversight.lib.htmx import signed_in
 from oversight.tenancy.access import access_project
 from oversight.tenancy.actors import Actor
 from review.forms.items import add_item_errors, rearranged, typed
@@ -73,7 +74,7 @@ def policy_draft(request: HttpRequest, project: str, slug: str) -> HttpResponse:
     return redirect("review:policy_edit", project, slug, version.number)
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def policy_edit(request: HttpRequest, project: str, slug: str, number: int) -> HttpResponse:
     """The editor of a draft; its buttons rearrange clauses, "save" stores."""
@@ -90,6 +91,8 @@ def policy_edit(request: HttpRequest, project: str, slug: str, number: int) -> H
         clauses = ClauseFormSet(initial=moved, prefix="clauses")
         return _editor(request, actor, version, PolicyForm(initial=_raw(form)), clauses)
     if form.is_valid() and clauses.is_valid() and _save(actor, version, form, clauses):
+        if request.POST.get("do") == "publish":
+            return redirect("review:policy_publish", project, slug, number)
         messages.success(request, f"Version {number} is saved.")
         return redirect("review:policy_edit", project, slug, number)
     return _editor(request, actor, version, form, clauses, status=422)

@@ -8,6 +8,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from oversight.lib import errors
 from oversight.lib.forms import add_errors
+from oversight.lib.htmx import signed_in
 from oversight.tenancy.access import access_project
 from review.forms.queues import NewQueueForm, QueueForm, as_fields
 from review.models import ReviewQueue
@@ -25,7 +26,7 @@ def queue_settings(request: HttpRequest, project: str) -> HttpResponse:
     return render(request, "review/queue_settings.html", context)
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def queue_new(request: HttpRequest, project: str) -> HttpResponse:
     actor = access_project(request.user, project, "queues:write")
@@ -49,7 +50,7 @@ def queue_new(request: HttpRequest, project: str) -> HttpResponse:
     return render(request, "review/queue_edit.html", context, status=422 if form.is_bound else 200)
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def queue_edit(request: HttpRequest, project: str, slug: str) -> HttpResponse:
     actor = access_project(request.user, project, "queues:write")

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from oversight.lib import errors
 from oversight.lib.forms import add_errors
+from oversight.lib.htmx import signed_in
 from oversight.tenancy.access import access_project
 from oversight.tenancy.actors import Actor
 from review.forms.items import add_item_errors, rearranged, typed
@@ -76,7 +77,7 @@ def rubric_draft(request: HttpRequest, project: str, slug: str) -> HttpResponse:
     return redirect("review:rubric_edit", project, slug, version.number)
 
 
-@login_required
+@signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
 def rubric_edit(request: HttpRequest, project: str, slug: str, number: int) -> HttpResponse:
     """The editor of a draft; its buttons rearrange questions, "save" stores."""
@@ -95,6 +96,8 @@ def rubric_edit(request: HttpRequest, project: str, slug: str, number: int) -> H
         form = _form(actor, version, initial=raw)
         return _editor(request, actor, version, form, _questions(version, moved))
     if form.is_valid() and questions.is_valid() and _save(actor, version, form, questions):
+        if request.POST.get("do") == "publish":
+            return redirect("review:rubric_publish", project, slug, number)
         messages.success(request, f"Version {number} is saved.")
         return redirect("review:rubric_edit", project, slug, number)
     return _editor(request, actor, version, form, questions, status=422)

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
@@ -101,6 +103,27 @@ class VersionView(APIView):
     def get(self, request: ActorRequest, slug: str, number: int) -> Response:
         version = selectors.get_version(request.user, slug, number)
         return Response(selectors.as_answer(version))
+
+
+class StateView(APIView):
+    permissions = {"GET": "figures:read"}
+
+    @extend_schema(
+        operation_id="scorer_versions_state",
+        description="The version as a file, for `scoring.core.monitor.Monitor.load`; its ETag is "
+        "the SHA-256 that the monitor tells as `scorer_digest`.",
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: ActorRequest, slug: str, number: int) -> HttpResponse:
+        version = selectors.get_version(request.user, slug, number)
+        return HttpResponse(
+            bytes(version.state),
+            content_type="application/octet-stream",
+            headers={
+                "Content-Disposition": f'attachment; filename="{slug}-v{number}.scorer"',
+                "ETag": f'"{version.digest}"',
+            },
+        )
 
 
 class ReleaseView(APIView):

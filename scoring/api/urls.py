@@ -16,6 +16,7 @@ urlpatterns = [
         name="scorer_invariants",
     ),
     path(_VERSION, scorers.VersionView.as_view(), name="scorer_version"),
+    path(f"{_VERSION}/state", scorers.StateView.as_view(), name="scorer_state"),
     path(f"{_VERSION}/scores", scorers.ScoresView.as_view(), name="scorer_scores"),
     path(f"{_VERSION}/release", scorers.ReleaseView.as_view(), name="scorer_release"),
     path(f"{_VERSION}/rollback", scorers.RollbackView.as_view(), name="scorer_rollback"),

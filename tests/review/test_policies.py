@@ -81,6 +81,23 @@ class TestPolicyEditor:
         event = AuditEvent.objects.filter(action="policy.published").latest("pk")
         assert event.detail == {"version": 2, "digest": seen, "self_approved": True}
 
+    def test_publishing_from_the_editor_saves_first(self, editor):
+        sent = sent_from(editor.get(self.EDIT), "clauses")
+        sent |= {"clauses-0-title": "Typed last", "do": "publish"}
+        answer = editor.post(self.EDIT, sent)
+        assert answer["Location"] == f"{BASE}/versions/2/publish"
+        assert "Typed last" in editor.get(answer["Location"]).content.decode()
+        wrong = editor.post(self.EDIT, sent | {"clauses-0-title": ""})
+        assert wrong.status_code == 422
+
+    def test_a_session_that_ended_meanwhile_loses_no_text(self, editor):
+        sent = sent_from(editor.get(self.EDIT), "clauses")
+        editor.logout()
+        answer = editor.post(self.EDIT, sent | {"introduction": "an hour's <work>", "do": "save"})
+        assert answer.status_code == 401
+        assert "an hour&#x27;s &lt;work&gt;" in answer.content.decode()
+        assert not PolicyVersion.objects.filter(introduction__contains="work").exists()
+
     def test_publishing_what_was_changed_behind_ones_back_is_refused(self, world, editor):
         seen = editor.get(f"{BASE}/versions/2/publish").context["form"].initial["seen_digest"]
         policies.save_policy_draft(world.operator, slug="conversations", number=2, clauses=[])

@@ -253,7 +253,7 @@ def test_a_fit_keeps_the_invariants_in_use_until_told_otherwise(project, api, se
     assert named(answer) == []
 
 
-def test_the_monitor_decides_as_the_server_did(project, send, tmp_path, baseline):
+def test_the_monitor_decides_as_the_server_did(project, api, send, tmp_path, baseline):
     fit(project, "--invariants", "starter", "--config", '{"review_from_tier": 1}')
     stream = window(60, first=7000, seed=5)
     stream[3] |= {"output": f"Use {KEY} to log in."}
@@ -261,8 +261,11 @@ def test_the_monitor_decides_as_the_server_did(project, send, tmp_path, baseline
     stream[5] |= {"fingerprint": [8.0] * D, "signals": {"toxicity": 1.0}}
     answers = send(stream)["results"]
     path = tmp_path / "scorer"
-    path.write_bytes(bytes(current(project).state))
+    released = current(project)
+    file = api.get(f"scorers/{released.scorer.slug}/versions/{released.number}/state")
+    path.write_bytes(file.content)
     monitor = Monitor.load(path)
+    assert file["ETag"] == f'"{monitor.scorer_digest}"'
     actions = set()
     for record, answer in zip(stream, answers, strict=True):
         seen = monitor.check(record)
