@@ -27,7 +27,7 @@ class JSONTextField(models.JSONField):
 
 
 @models.ForeignKey.register_lookup
-class EqualsAny(models.Lookup):  # type: ignore[type-arg]  # not subscriptable at run time
+class EqualsAny(models.Lookup):
     """`batch__any=[1, 2, 3]`: as `__in`, the keys being one array and not a literal each.
 
     A window may have hundreds of thousands of batches: as many literals are parsed and planned for
@@ -37,6 +37,6 @@ class EqualsAny(models.Lookup):  # type: ignore[type-arg]  # not subscriptable a
     lookup_name = "any"
     prepare_rhs = False
 
-    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, list[Any]]:
+    def as_sql(self, compiler: SQLCompiler, connection: Any) -> tuple[str, tuple[Any, ...]]:
         column, params = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s::bigint[])", [*params, list(self.rhs)]
+        return f"{column} = ANY(%s::bigint[])", (*params, list(self.rhs))
