@@ -14,6 +14,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from oversight.jobs.models import Tick
+from oversight.lib.logs import describe
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class RecordedTask(Task):
         _count(self.name, succeeded_at=Now(), result=_as_json(retval))
 
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
-        text = f"{type(exc).__name__}: {exc}"[:_LONGEST_ERROR]
+        text = describe(exc)[:_LONGEST_ERROR]
         logger.error("task %s failed: %s", self.name, type(exc).__name__)
         _count(self.name, n_failures=F("n_failures") + 1, failed_at=Now(), error=text)
 
