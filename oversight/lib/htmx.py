@@ -1,5 +1,6 @@
 """Glue for htmx: the same URL serves page and fragment, and the server picks the fragment."""
 
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -60,12 +61,16 @@ def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     return guarded
 
 
+# Fields that a page fills in by itself.
+_NOT_TYPED = re.compile(r"csrfmiddlewaretoken|do|next|seen_\w+|\w*token|.*_FORMS")
+
+
 def _typed(request: HttpRequest) -> list[tuple[str, str]]:
-    """What a person may have written, by the names of its fields: no tokens, nothing empty."""
+    """What a person has written or chosen, by the names of its fields."""
     return [
         (name, value)
         for name, values in request.POST.lists()
-        if name != "csrfmiddlewaretoken"
+        if not _NOT_TYPED.fullmatch(name)
         for value in values
         if value.strip()
     ]

@@ -30,6 +30,7 @@ def test_a_dozen_cases_by_keyboard_alone(visit):
             assert visitor.focused() == "LI"
             page.keyboard.press("r")
             expect(page.locator("#policy")).to_be_visible()
+            expect(page.locator("#policy strong").first).to_have_text("never")
             page.keyboard.press("Escape")
             expect(page.locator("#policy")).to_be_hidden()
         page.keyboard.press("x" if number % 3 == 0 else "a")

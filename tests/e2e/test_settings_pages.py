@@ -7,6 +7,7 @@ from oversight.jobs.models import Job
 from oversight.jobs.services import enqueue
 from review.models import Rubric
 from review.services import policies, rubrics
+from tests.e2e.conftest import NARROW, WIDE
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,3 +50,18 @@ def furnished(world):
 def test_no_page_has_a_violation_in_light_or_dark_nor_scrolls_sideways(furnished, visit):
     visitor = visit(furnished.user("owner"))
     assert visitor.faults_of(f"/p/{furnished.slug}/{path}" for path in PAGES) == {}
+
+
+def test_a_form_sent_after_the_session_ended_is_shown_again(furnished, visit):
+    visitor = visit(furnished.user("owner"))
+    page = visitor.page
+    visitor.open(f"/p/{furnished.slug}/policies/conversations/versions/2/edit")
+    page.get_by_label("Introduction").fill("an hour of work " * 30)
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Save the draft").click()
+    assert "an hour of work" in page.locator(".typed-text").first.inner_text()
+    for size in (WIDE, NARROW):
+        page.set_viewport_size(size)
+        assert visitor.axe() == []
+        assert visitor.overflow() <= 0
+    assert visitor.complaints == []
