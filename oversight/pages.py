@@ -33,7 +33,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def server_error(request: HttpRequest) -> HttpResponse:
     """A defect, or a known trouble that came up in a middleware, where no view's handler is."""
     error = sys.exc_info()[1]
-    if isinstance(error, Exception) and (known := to_application_error(error)) is not None:
+    if isinstance(error, Exception) and (known := to_application_error(error, request)) is not None:
         return problem_response(request, known)
     failure = errors.ApplicationError("Something went wrong on our side; it has been logged.")
     failure.status, failure.code, failure.title = 500, "server_error", "Server error"

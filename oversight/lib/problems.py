@@ -9,22 +9,32 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, SuspiciousOperation
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from rest_framework import exceptions as drf
 from rest_framework.response import Response
 
 from oversight.lib import codec, errors
+from oversight.lib.postgres.statements import is_outdated_plan
 
 logger = logging.getLogger(__name__)
 
 # What a trigger raises when somebody tries to change what is frozen (pgtrigger.Protect).
 _FROZEN = "pgtrigger: Cannot"
+# What psycopg says of text that PostgreSQL cannot hold; it sends none of it.
+_NUL = "cannot contain NUL"
+_NUL_SAID = "the text contains a NUL character"
 
 
-def to_application_error(error: Exception) -> errors.ApplicationError | None:
-    """The application error that an exception of Django, DRF or the database stands for."""
+def to_application_error(
+    error: Exception, request: HttpRequest | None = None
+) -> errors.ApplicationError | None:
+    """The application error that an exception of Django, DRF or the database stands for.
+
+    Args:
+        request: whose parameters may be named in it.
+    """
     match error:
         case errors.ApplicationError():
             return error
@@ -52,9 +62,22 @@ def to_application_error(error: Exception) -> errors.ApplicationError | None:
         case OperationalError() | InterfaceError():
             logger.warning("database unavailable: %s", type(error).__name__)
             return errors.Unavailable("the database does not answer", retry_after_seconds=2)
+        case DatabaseError() if is_outdated_plan(error):
+            return errors.Unavailable("the database has just been migrated", retry_after_seconds=1)
+        case DataError() if _NUL in str(error):
+            return errors.InvalidInput(_NUL_SAID, errors=_having_nul(request))
         case DatabaseError() if _FROZEN in str(error):
             return errors.Conflict("what is published or recorded cannot be changed", code="frozen")
     return None
+
+
+def _having_nul(request: HttpRequest | None) -> list[errors.FieldError]:
+    """The parameters in the address that contain NUL."""
+    return [
+        errors.FieldError(name, "unstorable_text", _NUL_SAID)
+        for name, values in (request.GET.lists() if request is not None else ())
+        if any("\x00" in text for text in (name, *values))
+    ]
 
 
 def _flatten(detail: Any, path: str = "") -> list[errors.FieldError]:
@@ -89,7 +112,7 @@ def problem(error: errors.ApplicationError) -> dict[str, Any]:
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's hook: every error of an API view as a problem."""
-    mapped = to_application_error(error)
+    mapped = to_application_error(error, context.get("request"))
     if mapped is None:
         return None  # a defect: Django logs it and answers 500
     response = Response(
@@ -116,7 +139,7 @@ class ProblemMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        mapped = to_application_error(error)
+        mapped = to_application_error(error, request)
         return None if mapped is None else problem_response(request, mapped)
 
 

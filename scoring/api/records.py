@@ -38,8 +38,8 @@ class RecordsView(APIView):
             raise errors.InvalidInput.at("results", "none, rejected or all")
         announced = _announced_bytes(request)
         encoding = request.headers.get("Content-Encoding", "")
-        with _room.taken(room.expected_bytes(announced, encoding)):
-            done = _take_in(request, announced)
+        with _room.taken(room.expected_bytes(announced, encoding)) as share:
+            done = _take_in(request, announced, share)
             answer = answers.encode(done, shown)
         for outcome in ("accepted", "duplicates", "rejected"):
             metrics.RECORDS.labels(outcome).inc(getattr(done, outcome))
@@ -67,12 +67,14 @@ class RecordsView(APIView):
         return Response({"results": [serializers.record(row) for row in found], "next": following})
 
 
-def _take_in(request: ActorRequest, announced: int) -> Outcome:
-    slices = body.split(_read(request, announced), request.content_type or "")
+def _take_in(request: ActorRequest, announced: int, share: room.Share) -> Outcome:
+    inflated = _read(request, announced, share)
+    share.resize(len(inflated))
+    slices = body.split(inflated, request.content_type or "")
+    if len(slices) <= together.MAX_JOINING:
+        return together.ingest_together(request.user, slices=slices)
     # A large batch waits often; each single wait stays as bounded as any.
     with deadline.extended(INGEST_SECONDS):
-        if len(slices) <= together.MAX_JOINING:
-            return together.ingest_together(request.user, slices=slices)
         return ingest.ingest(request.user, slices=slices)
 
 
@@ -84,13 +86,13 @@ def _announced_bytes(request: ActorRequest) -> int:
     return announced
 
 
-def _read(request: ActorRequest, announced: int) -> bytes:
+def _read(request: ActorRequest, announced: int, share: room.Share) -> bytes:
     """The body, inflated; what the client announced must have arrived whole."""
     django = request._request
     data = django.read()
     if len(data) < announced:
         raise errors.InvalidInput("the body is shorter than announced", code="truncated")
-    return body.inflate(data, django.headers.get("Content-Encoding", ""))
+    return body.inflate(data, django.headers.get("Content-Encoding", ""), share.grow)
 
 
 class RecordView(APIView):

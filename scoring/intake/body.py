@@ -3,12 +3,15 @@
 Records are cut out without being decoded, so that a bad one is refused alone.
 """
 
+import io
 import json
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from oversight.lib import errors
 from oversight.lib.parsers import refuse_foreign_charset
@@ -25,15 +28,33 @@ class _Envelope(msgspec.Struct, forbid_unknown_fields=True):
     records: list[msgspec.Raw]
 
 
+# A list of any length would become as many objects before it could be counted. Of a struct that is
+# written as an array, what lies beyond the last field is passed over. It costs as much as a few
+# records, whatever the list's length; short bodies need no such care.
+_Bounded = msgspec.defstruct(
+    "_Bounded",
+    [(f"r{i}", msgspec.Raw | UnsetType, UNSET) for i in range(MAX_RECORDS + 1)],
+    array_like=True,
+    gc=False,
+)
+_LONG_BYTES = 256 * 1024
+
+
+class _LongEnvelope(msgspec.Struct, forbid_unknown_fields=True):
+    records: _Bounded  # type: ignore[valid-type]
+
+
 _envelope = msgspec.json.Decoder(_Envelope)
+_long_envelope = msgspec.json.Decoder(_LongEnvelope)
 
 
-def inflate(body: bytes, encoding: str) -> bytes:
+def inflate(body: bytes, encoding: str, reserve: Callable[[int], None]) -> bytes:
     """Undo the content encoding, never producing more than the cap.
 
     Args:
         body: as received.
         encoding: the Content-Encoding header; gzip or nothing.
+        reserve: told of the size so far, before more is inflated; what it raises ends the work.
 
     Raises:
         UnsupportedMedia: another encoding.
@@ -58,6 +79,7 @@ def inflate(body: bytes, encoding: str) -> bytes:
                 size += len(part)
                 if size > MAX_DECODED_BYTES:
                     raise _too_large()
+                reserve(size)
                 parts.append(part)
                 rest = stream.unconsumed_tail
                 if stream.eof or not (rest or part):
@@ -89,7 +111,7 @@ def split(body: bytes, content_type: str) -> list[bytes]:
     refuse_foreign_charset(content_type)
     kind = content_type.split(";")[0].strip().lower()
     if kind == NDJSON:
-        slices = list(_lines(body))
+        slices = list(islice(_lines(body), MAX_RECORDS + 1))
     elif kind == JSON:
         slices = _elements(body)
     else:
@@ -102,24 +124,53 @@ def split(body: bytes, content_type: str) -> list[bytes]:
 
 
 def _lines(body: bytes) -> Iterator[bytes]:
-    return (line for line in body.split(b"\n") if line.strip(b" \t\r"))
+    return (line for line in io.BytesIO(body) if line.strip(b" \t\r\n"))
 
 
 def _elements(body: bytes) -> list[bytes]:
     try:
-        return [bytes(raw) for raw in _envelope.decode(body).records]
+        slices = list(map(bytes, _raw_elements(body)))
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$")
         raise errors.InvalidInput.at(path.strip(".`") or "records", message) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         # One record may hold what is not JSON (NaN, a lone surrogate, bad UTF-8) and still end
         # where it seems to: then its siblings are whole, and it is refused alone.
-        slices = _elements_by_scanning(body)
-        if slices is None:
+        scanned = _elements_by_scanning(body)
+        if scanned is None:
             raise errors.InvalidInput.at("", f"the body is not JSON: {error}", "not_json") from None
-        return slices
+        return scanned
     except RecursionError:
         raise errors.InvalidInput.at("", "the body is nested too deep", "too_deep") from None
+    if not slices or len(slices) > MAX_RECORDS or _are_all_of(body, slices):
+        return slices
+    raise errors.InvalidInput.at("records", "the key 'records' occurs twice", "duplicate_key")
+
+
+def _raw_elements(body: bytes) -> Sequence[msgspec.Raw]:
+    """The records where they lie in the body; of more than `MAX_RECORDS` not all."""
+    if len(body) <= _LONG_BYTES:
+        return _envelope.decode(body).records[: MAX_RECORDS + 1]
+    elements = msgspec.structs.astuple(_long_envelope.decode(body).records)
+    return elements if elements[-1] is not UNSET else elements[: elements.index(UNSET)]
+
+
+_FIRST_LIST = re.compile(rb'\s*\{\s*"[^"]*"\s*:\s*\[\s*')
+_AFTER_ELEMENT = re.compile(rb"\s*[,\]]\s*")
+_END = re.compile(rb"\}\s*\Z")
+
+
+def _are_all_of(body: bytes, slices: Sequence[bytes]) -> bool:
+    """Whether a valid body holds these elements alone: of a key sent twice, msgspec keeps the last.
+
+    They are followed through the body from its first list on, which is then the only one.
+    """
+    after = _FIRST_LIST.match(body)
+    for raw in slices:
+        if after is None or not body.startswith(raw, after.end()):
+            return False
+        after = _AFTER_ELEMENT.match(body, after.end() + len(raw))
+    return after is not None and _END.match(body, after.end()) is not None
 
 
 _OPENING = re.compile(r'\s*\{\s*"records"\s*:\s*\[\s*')

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 _COLON, _QUOTE, _BACKSLASH, _U = (ord(mark) for mark in ':"\\u')
 _LOOK_BACK = 4
+_AT_ONCE = 1024 * 1024  # bytes; each that is a mark costs several numbers
 _NUL_ESCAPE = b"\\u0000"
 # JSON's white space.
 _IS_SPACE = np.zeros(256, dtype=bool)
@@ -27,20 +28,28 @@ def survey(slices: Sequence[bytes]) -> tuple[list[int], list[bool]]:
     padding = b"\x00" * _LOOK_BACK  # so that looking back stays within the array
     text = np.frombuffer(padding + b"".join(slices), dtype=np.uint8)
     ends = np.cumsum([len(raw) for raw in slices]) + _LOOK_BACK
-    counts = np.bincount(
-        np.searchsorted(ends, _after_keys(text), side="right"), minlength=len(slices)
-    )
-    escapes = np.flatnonzero(text[:-1] == _BACKSLASH)
-    escapes = escapes[text[escapes + 1] == _U]
+    counts = np.zeros(len(slices), dtype=np.intp)
     may_hold_nul = [False] * len(slices)
-    for index in np.unique(np.searchsorted(ends, escapes, side="right")).tolist():
-        may_hold_nul[index] = _NUL_ESCAPE in slices[index]
+    for start in range(_LOOK_BACK, len(text), _AT_ONCE):
+        end = start + _AT_ONCE
+        keys = np.searchsorted(ends, _after_keys(text, start, end), side="right")
+        counts += np.bincount(keys, minlength=len(slices))
+        escapes = np.searchsorted(ends, _escapes(text, start, end), side="right")
+        for index in np.unique(escapes).tolist():
+            may_hold_nul[index] = _NUL_ESCAPE in slices[index]
     return counts.tolist(), may_hold_nul
 
 
-def _after_keys(text: npt.NDArray[np.uint8]) -> npt.NDArray[np.intp]:
-    """Where the colons are that may follow a key."""
-    colons = np.flatnonzero(text == _COLON)
+def _escapes(text: npt.NDArray[np.uint8], start: int, end: int) -> npt.NDArray[np.intp]:
+    """Where the backslashes are, between two places, that a `u` follows."""
+    escapes = np.flatnonzero(text[start:end] == _BACKSLASH) + start
+    escapes = escapes[escapes < len(text) - 1]
+    return escapes[text[escapes + 1] == _U]
+
+
+def _after_keys(text: npt.NDArray[np.uint8], start: int, end: int) -> npt.NDArray[np.intp]:
+    """Where the colons are, between two places, that may follow a key."""
+    colons = np.flatnonzero(text[start:end] == _COLON) + start
     before = text[colons - 1]
     is_key = (before == _QUOTE) & ~_is_escaped(text, colons - 1)
     apart = colons[_IS_SPACE[before]]

@@ -18,10 +18,12 @@ from msgspec import UNSET, UnsetType
 
 from oversight.lib import codec
 from oversight.lib.errors import FieldError, InvalidInput
-from scoring.intake import counting, wire
+from scoring.intake import content, counting, wire
 from scoring.intake.wire import Record
 
 _NO_DECODER = msgspec.Raw(b"{}")
+MAX_DECODER_BYTES = 64 * 1024
+_KEPT_DECODER_BYTES = 4 * 1024  # few models have more settings; those are normalised each time
 
 
 # A record as it is decoded: what is absent can be told from what is sent and equals the default,
@@ -51,7 +53,8 @@ class _Identified(msgspec.Struct):
 
 
 _record = msgspec.json.Decoder(_Record)
-_anything = msgspec.json.Decoder()
+# Fractions stay as they are written: as a float they would lose digits.
+_anything = msgspec.json.Decoder(float_hook=lambda text: msgspec.Raw(text.encode()))
 _external_id = msgspec.json.Decoder(_Identified)
 
 
@@ -86,6 +89,11 @@ def decode(raw: bytes) -> Record:
         if text_like and codec.depth_exceeds(raw.decode("utf-8")):
             raise _refused("", "too_deep", f"nested deeper than {codec.MAX_DEPTH} levels")
         record = _record.decode(raw)
+        decoder = record.model.decoder
+        if decoder is not UNSET and len(decoder) > MAX_DECODER_BYTES:
+            raise _refused(
+                "model.decoder", "length", f"longer than {MAX_DECODER_BYTES // 1024} KiB"
+            )
         _settle(record)
         codec.decode(raw)
     except msgspec.ValidationError as error:
@@ -152,7 +160,8 @@ def _settle_model(sent: _Model) -> int:
     if sent.decoder is UNSET:
         sent.decoder = _NO_DECODER
     else:
-        n += 1 + _keys_of_json(bytes(sent.decoder))
+        n_keys, sent.decoder = _normal(bytes(sent.decoder))
+        n += 1 + n_keys
     return n
 
 
@@ -175,18 +184,30 @@ def _keys_within(content: str | list[wire.Message]) -> int:
     return n
 
 
+def _normal(decoder: bytes) -> tuple[int, msgspec.Raw]:
+    """How many different keys the settings have, and the form that equal settings share.
+
+    Of keys that could be many -1, so that they are looked at closely.
+    """
+    if len(decoder) > MAX_DECODER_BYTES:
+        return -1, msgspec.Raw(decoder)
+    return (_kept if len(decoder) <= _KEPT_DECODER_BYTES else _normalise)(decoder)
+
+
 _MODEL_DEPTH = 2  # levels around the decoder's settings
 
 
-@lru_cache(maxsize=4096)
-def _keys_of_json(raw: bytes) -> int:
-    """The different keys in any JSON; -1 where it must be looked at closely."""
+def _normalise(raw: bytes) -> tuple[int, msgspec.Raw]:
     try:
-        if codec.depth_exceeds(raw.decode("utf-8"), codec.MAX_DEPTH - _MODEL_DEPTH):
-            return -1
-        return _count_keys(_anything.decode(raw))
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return -1
+        if not codec.depth_exceeds(raw.decode("utf-8"), codec.MAX_DEPTH - _MODEL_DEPTH):
+            settings = _anything.decode(raw)
+            return _count_keys(settings), msgspec.Raw(content.encode(settings))
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        pass
+    return -1, msgspec.Raw(raw)
+
+
+_kept = lru_cache(maxsize=4096)(_normalise)
 
 
 def _count_keys(value: Any) -> int:

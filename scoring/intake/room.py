@@ -26,7 +26,7 @@ class Room:
         self._turn = threading.Lock()
 
     @contextmanager
-    def taken(self, n_bytes: int, *, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+    def taken(self, n_bytes: int, *, wait_seconds: float = WAIT_SECONDS) -> Iterator["Share"]:
         """Hold so many bytes for the block.
 
         Args:
@@ -35,23 +35,24 @@ class Room:
         Raises:
             Unavailable: there was no room within that time.
         """
-        if n_bytes <= SMALL_BYTES:
-            yield
-            return
-        n_bytes = min(n_bytes, self._capacity)
-        left = allowance.current()
-        if left is not None:
-            wait_seconds = min(wait_seconds, left.next_wait_seconds())
-        began = time.monotonic()
-        self._take(n_bytes, began + wait_seconds)
-        if left is not None:
-            left.spend(time.monotonic() - began)
+        share = Share(self)
+        n_bytes = self._needed(n_bytes)
+        if n_bytes:
+            left = allowance.current()
+            if left is not None:
+                wait_seconds = min(wait_seconds, left.next_wait_seconds())
+            began = time.monotonic()
+            self._take(n_bytes, began + wait_seconds)
+            share.n_bytes = n_bytes
+            if left is not None:
+                left.spend(time.monotonic() - began)
         try:
-            yield
+            yield share
         finally:
-            with self._free:
-                self._taken -= n_bytes
-                self._free.notify_all()
+            share.resize(0)
+
+    def _needed(self, n_bytes: int) -> int:
+        return 0 if n_bytes <= SMALL_BYTES else min(n_bytes, self._capacity)
 
     def _take(self, n_bytes: int, until: float) -> None:
         if not self._turn.acquire(timeout=max(0.0, until - time.monotonic())):
@@ -65,6 +66,37 @@ class Room:
                 self._taken += n_bytes
         finally:
             self._turn.release()
+
+    def _exchange(self, held: int, n_bytes: int) -> None:
+        with self._free:
+            if n_bytes > held and self._taken + n_bytes - held > self._capacity:
+                raise _full()
+            self._taken += n_bytes - held
+            self._free.notify_all()
+
+
+class Share:
+    """What one body holds of a room."""
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.n_bytes = 0
+
+    def resize(self, n_bytes: int) -> None:
+        """Hold what a body of so many bytes needs, more or less than before.
+
+        Raises:
+            Unavailable: there is not as much. Nobody waits for room while holding some: two who did
+                would wait for each other.
+        """
+        needed = self._room._needed(n_bytes)
+        if needed != self.n_bytes:
+            self._room._exchange(self.n_bytes, needed)
+            self.n_bytes = needed
+
+    def grow(self, n_bytes: int) -> None:
+        """Hold what so many bytes need, and no less than before; raises as `resize` does."""
+        self.resize(max(n_bytes, self.n_bytes))
 
 
 def expected_bytes(announced: int, encoding: str) -> int:

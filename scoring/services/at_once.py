@@ -27,7 +27,7 @@ from scoring.storage import partitions
 from scoring.storage.partitions import Partition
 
 MAX_RECORDS = 48  # beyond, COPY costs less
-# Of input and output: COPY streams, this holds them several times on both sides.
+# COPY streams, this holds them several times on both sides.
 MAX_BYTES = 256 << 10
 
 
@@ -67,7 +67,15 @@ def is_small(batch: Sequence[Incoming]) -> bool:
     """Whether a batch is one that a single statement stores for less than COPY would."""
     if not 0 < len(batch) <= MAX_RECORDS:
         return False
-    return sum(len(i.input_json) + len(i.output_json) for i in batch) <= MAX_BYTES
+    return sum(map(_size, batch)) <= MAX_BYTES
+
+
+def _size(incoming: Incoming) -> int:
+    """How long a record is, but for what is short by its type."""
+    context = content.encode(incoming.sent.context)
+    return sum(map(len, (incoming.input_json, incoming.output_json, context))) + len(
+        incoming.fingerprint or b""
+    )
 
 
 def store(actor: Actor, *, fresh: Sequence[Incoming], version_id: int, root: bytes) -> bool:

@@ -77,30 +77,43 @@ def _take_in_at_once(actor: Actor, batch: Sequence[Incoming]) -> bool:
 
 def _take_in(actor: Actor, batch: Sequence[Incoming]) -> None:
     """Take in a batch of any size, whatever is stored of it."""
-    fresh = _known_apart(batch)
-    if fresh:
-        _score(scorers.current_version_id(actor.project), fresh)
-        days = {incoming.occurred_at_ms // 86_400_000 for incoming in fresh}
-        partitions.ensure(EPOCH + timedelta(days=day) for day in days)
-        _store(actor, fresh)
-    _repeat_first_of_twins(batch)
+    fresh, twins = _known_apart(batch)
+    if not fresh:
+        return
+    _score(scorers.current_version_id(actor.project), fresh)
+    days = {incoming.occurred_at_ms // 86_400_000 for incoming in fresh}
+    partitions.ensure(EPOCH + timedelta(days=day) for day in days)
+    before = _store(actor, fresh)
+    for twin, first in twins:
+        known = before.get(first.identity)
+        _answer_known(
+            twin,
+            known or stored.Known(first.content_hash, is_erased=False, decision=_decided(first)),
+        )
 
 
-def _known_apart(batch: Sequence[Incoming]) -> list[Incoming]:
-    """Answer what is stored already; returns the rest sorted by id, each identity once."""
+def _known_apart(
+    batch: Sequence[Incoming],
+) -> tuple[list[Incoming], list[tuple[Incoming, Incoming]]]:
+    """Answer what is stored already.
+
+    Returns:
+        The rest sorted by id, each identity once; and whatever has the identity of one of these,
+        beside that one: it is answered by what is stored in the end.
+    """
     candidates = [i for i in batch if i.record is not None]
     known = stored.find({i.identity for i in candidates})
     fresh: dict[bytes, Incoming] = {}
+    twins: list[tuple[Incoming, Incoming]] = []
     for incoming in candidates:
         key = incoming.identity
         if key in known:
             _answer_known(incoming, known[key])
         elif key in fresh:
-            if fresh[key].content_hash != incoming.content_hash:
-                incoming.refuse(_CONFLICT)
+            twins.append((incoming, fresh[key]))
         else:
             fresh[key] = incoming
-    return [fresh[key] for key in sorted(fresh)]
+    return [fresh[key] for key in sorted(fresh)], twins
 
 
 _CONFLICT = FieldError(
@@ -118,20 +131,6 @@ def _answer_known(incoming: Incoming, known: stored.Known) -> None:
         incoming.refuse(_CONFLICT)
     else:
         incoming.status, incoming.decision = "duplicate", known.decision
-
-
-def _repeat_first_of_twins(batch: Sequence[Incoming]) -> None:
-    """The second of two equal records in one batch is a duplicate of the first."""
-    first: dict[bytes, Incoming] = {}
-    for incoming in batch:
-        if incoming.record is None:
-            continue
-        if incoming.decision is None:
-            twin = first[incoming.identity]
-            incoming.decision = twin.decision
-            incoming.status = "duplicate"
-        else:
-            first.setdefault(incoming.identity, incoming)
 
 
 def _score(version_id: int, fresh: Sequence[Incoming]) -> None:
@@ -156,7 +155,8 @@ def _merkle_root(project: Project, fresh: Sequence[Incoming]) -> bytes:
     return merkle.root([merkle.keyed(key, i.identity + i.content_hash) for i in fresh])
 
 
-def _store(actor: Actor, fresh: Sequence[Incoming]) -> None:
+def _store(actor: Actor, fresh: Sequence[Incoming]) -> dict[bytes, stored.Known]:
+    """Store what others have not stored meanwhile, and answer all; returns what they have."""
     try:
         with transaction.atomic():
             new = _write(actor, fresh, copying.store)
@@ -169,6 +169,7 @@ def _store(actor: Actor, fresh: Sequence[Incoming]) -> None:
             incoming.status = "accepted"
         else:
             _answer_known(incoming, known[incoming.identity])
+    return known
 
 
 # A batch row by the model would cost as much as the rest of a small batch.

@@ -6,6 +6,7 @@ posts; without load it changes nothing.
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,12 @@ class _Sender:
                 n += len(taken[-1].slices)
             return taken
 
+    def take_all(self) -> list[_Post]:
+        """The posts that wait, which will not wait any longer."""
+        with self._lock:
+            taken, self._waiting = self._waiting, []
+            return taken
+
     def hand_over(self) -> None:
         """Let the longest waiting post lead, if there is one."""
         with self._lock:
@@ -87,7 +94,7 @@ def ingest_together(actor: Actor, *, slices: Sequence[bytes]) -> Outcome:
     sender = _senders.setdefault((actor.project.pk, actor.kind, actor.id), _Sender())
     mine = _Post(slices)
     if not sender.join(mine):
-        if not mine.woken.wait(_patience_seconds()):
+        if not _is_woken(mine):
             sender.leave(mine)
             raise errors.Unavailable(
                 "others of this sender are still being taken in", retry_after_seconds=1
@@ -97,7 +104,7 @@ def ingest_together(actor: Actor, *, slices: Sequence[bytes]) -> Outcome:
         if mine.outcome is not None:
             return mine.outcome
     try:
-        _lead(actor, sender.take_along(mine))
+        _lead(actor, sender, mine)
     finally:
         sender.hand_over()
     if mine.error is not None:
@@ -106,12 +113,17 @@ def ingest_together(actor: Actor, *, slices: Sequence[bytes]) -> Outcome:
     return mine.outcome
 
 
-def _lead(actor: Actor, posts: Sequence[_Post]) -> None:
-    """One transaction for all; where that fails for reasons of its content, one for each."""
+def _lead(actor: Actor, sender: _Sender, mine: _Post) -> None:
+    """One transaction for all; where that fails for reasons of its content, one for each.
+
+    Where the database is at fault, whoever waits would meet the same, one after the other.
+    """
+    posts = sender.take_along(mine)
     try:
         whole = ingest(actor, slices=[raw for post in posts for raw in post.slices])
         _share(whole, posts)
     except (OperationalError, InterfaceError, errors.Unavailable) as error:
+        posts += sender.take_all()
         for post in posts:
             post.error = error
     except Exception:  # one post may be to blame: each is tried alone, and told its own error
@@ -141,7 +153,13 @@ def _share(whole: Outcome, posts: Sequence[_Post]) -> None:
         post.outcome = Outcome(counts["accepted"], counts["duplicate"], counts["rejected"], part)
 
 
-def _patience_seconds() -> float | None:
-    """How long the request may wait for others to wait for the database: as for the database."""
+def _is_woken(post: _Post) -> bool:
+    """Wait for others, who wait for the database: it counts as waiting for the database."""
     left = allowance.current()
-    return None if left is None else left.next_wait_seconds()
+    if left is None:
+        return post.woken.wait()
+    began = time.monotonic()
+    try:
+        return post.woken.wait(left.next_wait_seconds())
+    finally:
+        left.spend(time.monotonic() - began)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from oversight.audit.models import AuditEvent
+from scoring.api import records
+from scoring.intake.room import CAPACITY_BYTES, SMALL_BYTES
 from scoring.models import InferenceRecord, IngestBatch, RecordPayload
 from tests.factories import make_api, make_project, make_record
 
@@ -92,6 +94,11 @@ REFUSED = {
         "model.decoder",
         "invalid",
     ),
+    "decoder is long": (
+        {"model": {"name": "m", "version": "1", "decoder": {"stop": "x" * 2**16}}},
+        "model.decoder",
+        "length",
+    ),
     "fingerprint not base64": (
         {"fingerprint": {"dtype": "float16", "data": "%%"}},
         "fingerprint.data",
@@ -131,6 +138,31 @@ def test_what_is_refused(api, name):
     assert error["path"] == path
     if code is not None:
         assert error["code"] == code
+
+
+SETTINGS = b'{"temperature": 0.7, "stop": {"a": "\\u00e9", "b": [1e2, 12345678901234567890123]}}'
+
+
+@pytest.mark.parametrize(
+    ("spelled", "status"),
+    [
+        ('{"stop":{"b":[1e2,12345678901234567890123],"a":"é"},"temperature":0.7}', "duplicate"),
+        (SETTINGS.decode().replace(": ", ":\n\t"), "duplicate"),
+        (SETTINGS.decode().replace("0.7", "0.70000000000000000001"), "rejected"),
+        (SETTINGS.decode().replace("8901234", "8901235"), "rejected"),
+        (SETTINGS.decode().replace('"b"', '"B"'), "rejected"),
+    ],
+)
+def test_settings_of_a_decoder_are_compared_by_what_they_say(project, api, spelled, status):
+    model = {"name": "m", "version": "1", "decoder": "SETTINGS"}
+    record = json.dumps(make_record(0, model=model)).encode()
+    for sent, expected in ((SETTINGS, "accepted"), (spelled.encode(), status)):
+        body = b'{"records": [%s]}' % record.replace(b'"SETTINGS"', sent)
+        (result,) = api.post("records", body).json()["results"]
+        assert result["status"] == expected
+    assert project.model_versions.count() == (1 if status == "duplicate" else 2)
+    stored = project.model_versions.order_by("pk").first().decoder
+    assert stored == json.loads(SETTINGS)
 
 
 def test_duplicate_keys_are_refused(api):
@@ -276,6 +308,34 @@ def test_list_pages_by_keyset_and_filters(api, send):
 )
 def test_filters_are_allow_listed(api, query):
     assert api.get(f"records?{query}").status_code == 400
+
+
+def test_a_parameter_that_no_text_column_can_hold_is_named(api, queue):
+    answer = api.get("estimates?queue=%00&metric=prevalence")
+    assert answer.status_code == 400
+    (error,) = answer.json()["errors"]
+    assert (error["path"], error["code"]) == ("queue", "unstorable_text")
+
+
+def test_a_gzip_takes_the_room_of_what_it_inflates_to(api):
+    def send():
+        packed = gzip.compress(b"\n" * CAPACITY_BYTES, mtime=0)
+        assert len(packed) < SMALL_BYTES
+        return api(
+            "post",
+            "records",
+            packed,
+            content_type="application/x-ndjson",
+            HTTP_CONTENT_ENCODING="gzip",
+        )
+
+    with records._room.taken(2 * SMALL_BYTES):
+        refused = send()
+        assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+        assert refused["Retry-After"]
+    assert send().json()["errors"][0]["code"] == "required"  # read, and nothing in it
+    with records._room.taken(CAPACITY_BYTES, wait_seconds=0):
+        pass  # all was given back
 
 
 def test_read_one_and_never_across_projects(api, send):

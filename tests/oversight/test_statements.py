@@ -4,6 +4,7 @@ import pytest
 from django.db import NotSupportedError, connection, transaction
 
 from oversight.lib.postgres.statements import Columns, fetch
+from oversight.lib.problems import to_application_error
 from review.models import ReviewQueue
 
 ASK = "SELECT name FROM statements_probe WHERE id = %(id)s"
@@ -50,10 +51,18 @@ def test_within_a_transaction_the_rollback_forgets_what_was_prepared(probe):
     for _ in range(4):
         fetch(ASK, {"id": 1})
     widen()
-    with pytest.raises(NotSupportedError), transaction.atomic():
+    with pytest.raises(NotSupportedError) as outdated, transaction.atomic():
         fetch(ASK, {"id": 1})
+    told = to_application_error(outdated.value)
+    assert (told.status, told.retry_after_seconds) == (503, 1)
     with transaction.atomic():
         assert fetch(ASK, {"id": 1}) == [("first",)]
+
+
+def test_what_the_server_cannot_do_is_no_outdated_plan(probe):
+    with pytest.raises(NotSupportedError) as refused, connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM elsewhere.public.statements_probe")
+    assert to_application_error(refused.value) is None
 
 
 def test_instances_are_as_querysets_make_them(queue):

@@ -3,6 +3,7 @@
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -51,14 +52,16 @@ def keys_sent(raw):
     return len(found)
 
 
-@given(st.lists(st.tuples(JSON, SEPARATORS, st.booleans()), max_size=6))
-def test_the_count_of_keys_is_never_too_small(documents):
+@given(st.lists(st.tuples(JSON, SEPARATORS, st.booleans()), max_size=6), st.integers(1, 60))
+def test_the_count_of_keys_is_never_too_small(documents, at_once):
     texts = [
         json.dumps(value, separators=separators, ensure_ascii=is_ascii)
         for value, separators, is_ascii in documents
     ]
     slices = [text.encode("utf-8", "surrogatepass") for text in texts]
     counts, may_hold_nul = counting.survey(slices)
+    with mock.patch.object(counting, "_AT_ONCE", at_once):
+        assert counting.survey(slices) == (counts, may_hold_nul)
     for text, raw, counted, suspect in zip(texts, slices, counts, may_hold_nul, strict=True):
         assert counted >= keys_sent(text)
         assert suspect == (b"\\u0000" in raw)

@@ -108,6 +108,9 @@ def test_few_but_long_records_are_copied(actor, copies):
     assert len(copies) == 1
     assert statuses(send(actor, make_record(2, output="x" * 1_000))) == ["accepted"]
     assert len(copies) == 1
+    long = {"note": "x" * at_once.MAX_BYTES}
+    assert statuses(send(actor, make_record(3, context=long))) == ["accepted"]
+    assert len(copies) == 2
 
 
 def check_batches(project):
@@ -239,6 +242,32 @@ def test_who_meets_a_record_that_is_being_stored_waits_for_its_end(actor, commit
     assert statuses(second) == ["duplicate" if commits else "accepted", "accepted"]
     assert second.results[0].decision == first.results[0].decision
     assert InferenceRecord.objects.of(actor.project).count() == 3
+    check_batches(actor.project)
+
+
+@pytest.mark.parametrize("stored", [0, 1])
+def test_equal_identities_in_one_batch_are_answered_by_what_another_stored(actor, stored):
+    send(actor, make_record(9))
+    record = make_record(0)
+    contents = [record, {**record, "output": "other"}]
+    with ThreadPoolExecutor(1) as threads:
+        transaction.set_autocommit(False)
+        try:
+            first = send(actor, contents[stored])
+            other = threads.submit(in_thread, send, actor, *contents, *contents, make_record(1))
+            await_waiting()
+            connection.commit()
+        finally:
+            transaction.set_autocommit(True)
+        second = other.result(60)
+    expected = ["rejected"] * 4 + ["accepted"]
+    expected[stored] = expected[stored + 2] = "duplicate"
+    assert statuses(second) == expected
+    for result in second.results[:4]:
+        if result.status == "duplicate":
+            assert result.decision == first.results[0].decision
+        else:
+            assert [error.code for error in result.errors] == ["conflict"]
     check_batches(actor.project)
 
 

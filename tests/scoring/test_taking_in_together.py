@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections, transaction
 
 from oversight.audit.models import AuditEvent
 from oversight.lib import allowance, errors
@@ -16,8 +16,9 @@ from oversight.tenancy.services.keys import create_key, revoke_key
 from scoring.intake.room import SMALL_BYTES, Room
 from scoring.models import InferenceRecord, IngestBatch
 from scoring.services import scorers
+from scoring.services.ingest import ingest
 from scoring.services.together import ingest_together
-from tests.factories import make_project, make_record
+from tests.factories import make_api, make_project, make_record
 
 BOTH = ("accepted", "duplicate")
 
@@ -121,6 +122,78 @@ def test_who_waits_for_others_has_a_deadline_and_the_others_go_on(actor):
     assert ingest_together(actor, slices=encoded([make_record(2)])).accepted == 1
 
 
+def test_who_waits_for_a_leader_whom_the_database_left_is_told_the_same(actor, settings):
+    settings.DATABASE_STATEMENT_TIMEOUT_MS = 0
+    started = threading.Semaphore(0)
+    with ThreadPoolExecutor(4) as threads, Stopped() as stopped:
+        first = threads.submit(posting, actor, [make_record(0)], started, 1.5)
+        await_blocked()
+        others = [
+            threads.submit(posting, actor, [make_record(i)], started, 60) for i in range(1, 4)
+        ]
+        for future in (first, *others):
+            with pytest.raises(OperationalError):
+                future.result(20)  # none of them has tried for itself: nothing can be written
+        stopped.release()
+    assert not InferenceRecord.objects.exclude(external_id="r-0").exists()
+    assert ingest_together(actor, slices=encoded([make_record(2)])).accepted == 1
+
+
+class Unsettled:
+    """While held, whoever sends this record waits: another session has it in its transaction."""
+
+    def __init__(self, actor, record):
+        self._end, stored = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._hold, args=(actor, record, stored))
+        self._thread.start()
+        assert stored.wait(60)
+
+    def _hold(self, actor, record, stored):
+        try:
+            with transaction.atomic():
+                ingest(actor, slices=encoded([record]))
+                stored.set()
+                self._end.wait(60)
+                transaction.set_rollback(True)
+        finally:
+            connection.close()
+
+    def settle(self):
+        self._end.set()
+        self._thread.join(60)
+
+
+def test_waiting_for_others_and_then_leading_is_within_one_deadline(actor, settings):
+    settings.REQUEST_DEADLINE_SECONDS, settings.DATABASE_STATEMENT_TIMEOUT_MS = 6.0, 0
+    api = make_api(actor.project, scopes=["records:write"])
+    ours, theirs = make_record(0), make_record(1)
+    ingest(actor, slices=encoded([make_record(2)]))  # the model and the partition are there
+    holds = [Unsettled(actor, record) for record in (theirs, ours)]
+
+    def post():
+        began = time.monotonic()
+        try:
+            return api.post("records", {"records": [ours]}).status_code, time.monotonic() - began
+        finally:
+            connection.close()
+
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            started = threading.Semaphore(0)
+            leader = threads.submit(posting, access.access_key(api.key), [theirs], started)
+            await_blocked()
+            late = threads.submit(post)
+            time.sleep(5.0)
+            holds[0].settle()
+            assert leader.result(60).accepted == 1
+            status, seconds = late.result(60)
+    finally:
+        for hold in holds:
+            hold.settle()
+    assert status == 503
+    assert 5.0 < seconds < 10.0
+
+
 def test_many_senders_posts_lose_and_double_nothing(actor):
     other = system_actor(make_project(), "other")
     started = threading.Semaphore(0)
@@ -160,6 +233,23 @@ def test_room_is_bounded_and_small_bodies_need_none():
         pytest.raises(errors.Unavailable),
         room.taken(2 * SMALL_BYTES, wait_seconds=0.05),
     ):
+        pass
+
+
+def test_a_share_grows_as_far_as_there_is_room_and_gives_back():
+    room = Room(10 * SMALL_BYTES)
+    with room.taken(SMALL_BYTES) as first, room.taken(4 * SMALL_BYTES) as second:
+        first.grow(6 * SMALL_BYTES)
+        with pytest.raises(errors.Unavailable):
+            second.grow(5 * SMALL_BYTES)
+        first.resize(5 * SMALL_BYTES)
+        second.grow(5 * SMALL_BYTES)
+        second.grow(2 * SMALL_BYTES)
+        assert (first.n_bytes, second.n_bytes) == (5 * SMALL_BYTES, 5 * SMALL_BYTES)
+        first.resize(1)
+        second.resize(1000 * SMALL_BYTES)  # more than all of it: alone
+        assert (first.n_bytes, second.n_bytes) == (0, 10 * SMALL_BYTES)
+    with room.taken(10 * SMALL_BYTES, wait_seconds=0):
         pass
 
 

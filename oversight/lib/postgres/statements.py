@@ -20,12 +20,21 @@ def fetch(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     try:
         return _run(statement, values)
     except NotSupportedError as error:
-        # A migration has changed a column's type since this connection prepared the statement. What
-        # was refused has not run; within a transaction, its rollback forgets what was prepared.
-        if connection.in_atomic_block or not isinstance(error.__cause__, FeatureNotSupported):
+        # It has not run. Within a transaction, its rollback forgets what was prepared.
+        if connection.in_atomic_block or not is_outdated_plan(error):
             raise
         connection.close()
         return _run(statement, values)
+
+
+def is_outdated_plan(error: Exception) -> bool:
+    """Whether a migration has changed a column's type since the statement was prepared."""
+    cause = error.__cause__
+    # The message may be in any language; the place in the server's source is not.
+    return (
+        isinstance(cause, FeatureNotSupported)
+        and cause.diag.source_function == "RevalidateCachedQuery"
+    )
 
 
 def _run(statement: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
