@@ -80,8 +80,6 @@ def _take_in(actor: Actor, batch: Sequence[Incoming]) -> None:
     fresh = _known_apart(batch)
     if fresh:
         _score(scorers.current_version_id(actor.project), fresh)
-        days = {incoming.occurred_at_ms // 86_400_000 for incoming in fresh}
-        partitions.ensure(EPOCH + timedelta(days=day) for day in days)
         _store(actor, fresh)
     _repeat_first_of_twins(batch)
 
@@ -157,10 +155,14 @@ def _merkle_root(project: Project, fresh: Sequence[Incoming]) -> bytes:
 
 
 def _store(actor: Actor, fresh: Sequence[Incoming]) -> None:
+    days = {incoming.occurred_at_ms // 86_400_000 for incoming in fresh}
+    moments = [EPOCH + timedelta(days=day) for day in days]
+    partitions.ensure(moments)
     try:
         with transaction.atomic():
             new = _write(actor, fresh, copying.store)
-    except IntegrityError:  # somebody else stored one of them since it was looked up
+    except IntegrityError:  # since we looked, one of them was stored, or their partition dropped
+        partitions.ensure(moments)
         with transaction.atomic():
             new = _write(actor, fresh, copying.store_staged)
     known = stored.find(i.identity for i in fresh if i.identity not in new)
