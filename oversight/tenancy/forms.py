@@ -115,7 +115,8 @@ class RetentionForm(forms.Form):
         label="Keep records for (days)",
         min_value=1,
         max_value=3_650,
-        help_text="After they occurred. Fewer days take effect within the hour.",
+        help_text="After they occurred; a day later they are deleted. Fewer days begin to take"
+        " effect within the hour.",
     )
     seen_days = forms.IntegerField(widget=forms.HiddenInput)
 

@@ -81,8 +81,6 @@ def _take_in(actor: Actor, batch: Sequence[Incoming]) -> None:
     if not fresh:
         return
     _score(scorers.current_version_id(actor.project), fresh)
-    days = {incoming.occurred_at_ms // 86_400_000 for incoming in fresh}
-    partitions.ensure(EPOCH + timedelta(days=day) for day in days)
     before = _store(actor, fresh)
     for twin, first in twins:
         known = before.get(first.identity)
@@ -157,10 +155,14 @@ def _merkle_root(project: Project, fresh: Sequence[Incoming]) -> bytes:
 
 def _store(actor: Actor, fresh: Sequence[Incoming]) -> dict[bytes, stored.Known]:
     """Store what others have not stored meanwhile, and answer all; returns what they have."""
+    days = {incoming.occurred_at_ms // 86_400_000 for incoming in fresh}
+    moments = [EPOCH + timedelta(days=day) for day in days]
+    partitions.ensure(moments)
     try:
         with transaction.atomic():
             new = _write(actor, fresh, copying.store)
-    except IntegrityError:  # somebody else stored one of them since it was looked up
+    except IntegrityError:  # since we looked, one of them was stored, or their partition dropped
+        partitions.ensure(moments)
         with transaction.atomic():
             new = _write(actor, fresh, copying.store_staged)
     known = stored.find(i.identity for i in fresh if i.identity not in new)

@@ -1,8 +1,9 @@
 """Removing records that have outlived their project's retention, oldest partition first.
 
-A partition in which nobody's records have to stay is dropped whole. Where projects with different
-retention share one, rows of the expired ones are deleted in small transactions and the partition
-goes when the last has expired. Every step commits for itself, so a killed run is simply run again.
+A partition in which nobody's records have to stay is dropped whole. Where some have to, those that
+have expired are deleted in small transactions, project by project, and the partition goes when the
+last of all has expired. Every step commits together with the audit event that tells of it, so a
+killed run is simply run again.
 
 What was selected for review lives on in its evidence copy; batches keep their Merkle roots, and
 rounds, figures and exports rest on neither records nor payloads.
@@ -10,20 +11,29 @@ rounds, figures and exports rest on neither records nor payloads.
 
 import logging
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, ProgrammingError, connection, transaction
+from psycopg.errors import UndefinedTable
 
 from oversight.audit import services as audit
 from oversight.tenancy.actors import system_actor
 from oversight.tenancy.models import LegalHold, Project
+from scoring import ids
+from scoring.models import ScorerVersion
 from scoring.storage import partitions
 from scoring.storage.partitions import TABLES, Partition
 
 logger = logging.getLogger(__name__)
 
+RECORDS, PAYLOADS, SCORES = TABLES
 ROWS_AT_ONCE = 5_000
+# What came in at the last moment is drawn from, and counted, before it goes.
+GRACE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +56,49 @@ def enforce(now: datetime | None = None, *, work_seconds: float = 400.0) -> Remo
     shortest = min(Project.objects.values_list("retention_days", flat=True), default=None)
     if shortest is None:
         return Removed()
-    n_partitions = n_rows = 0
-    for partition in partitions.ended_before(_cutoff(now, shortest)):
-        try:
-            if _drop_if_nobody_needs(partition, now):
-                n_partitions += 1
-                continue
-        except OperationalError:  # a long read holds it: the next run will find it free
-            logger.warning("partition %s is in use", partition.table(TABLES[0]))
-            continue
-        for project_id in _projects_in(partition):
-            n_rows += _delete_expired(partition, project_id, now, stop_at)
-        if time.monotonic() > stop_at:
-            break
-    return Removed(n_partitions, n_rows)
+    cutoff = _cutoff(now, shortest)
+    ended = [one for one in partitions.begun_before(cutoff) if one.end <= cutoff]
+    n_partitions = _drop_expired(ended, now, stop_at)
+    left = partitions.begun_before(cutoff)
+    return Removed(n_partitions, sum(_delete_expired(one, now, stop_at) for one in left))
 
 
 def _cutoff(now: datetime, retention_days: int) -> datetime:
-    return now - timedelta(days=retention_days) - partitions.DROPPED_AFTER
+    return now - timedelta(days=retention_days) - GRACE
+
+
+def _is_held(project: Project) -> bool:
+    return LegalHold.objects.filter(project=project, lifted_at=None).exists()
 
 
 def _is_expired(project: Project, partition: Partition, now: datetime) -> bool:
-    """Whether nothing keeps the project's rows of a partition; holds are looked up each time."""
-    is_held = LegalHold.objects.filter(project=project, lifted_at=None).exists()
-    return not is_held and partition.end <= _cutoff(now, project.retention_days)
+    """Whether nothing keeps any of the project's rows of a partition, at this moment."""
+    return partition.end <= _cutoff(now, project.retention_days) and not _is_held(project)
+
+
+def _drop_expired(ended: Sequence[Partition], now: datetime, stop_at: float) -> int:
+    n_dropped = 0
+    for partition in ended:
+        if time.monotonic() > stop_at:
+            break
+        try:
+            with _unless_dropped_meanwhile():
+                n_dropped += _drop_if_nobody_needs(partition, now)
+        except OperationalError:  # every drop needs the parents, and ingest waits whenever we do
+            logger.warning("partition %s is in use", partition.table(RECORDS))
+            break
+    return n_dropped
 
 
 def _drop_if_nobody_needs(partition: Partition, now: datetime) -> bool:
     with transaction.atomic():
-        held = list(
-            Project.objects.select_for_update(no_key=True).filter(pk__in=_projects_in(partition))
-        )
+        present = Project.objects.filter(pk__in=_oldest_by_project(partition)).order_by("pk")
+        held = list(present.select_for_update(no_key=True))
         if not all(_is_expired(project, partition, now) for project in held):
             return False
+        partitions.lock(partition)
+        if not {project.pk for project in held}.issuperset(_oldest_by_project(partition)):
+            return False  # somebody who keeps records for longer has sent some meanwhile
         about = _rows_about(partition)
         partitions.drop(partition)
         for project in held:
@@ -93,64 +113,121 @@ def _drop_if_nobody_needs(partition: Partition, now: datetime) -> bool:
     return True
 
 
-def _delete_expired(partition: Partition, project_id: int, now: datetime, stop_at: float) -> int:
+def _delete_expired(partition: Partition, now: datetime, stop_at: float) -> int:
+    """Delete what has expired beside records that stay; a partition to be dropped is left alone."""
     total = 0
-    while True:
-        with transaction.atomic():
-            project = Project.objects.select_for_update(no_key=True).get(pk=project_id)
-            if not _is_expired(project, partition, now):
-                return total
-            n_deleted = _delete_some(partition, project_id)
-            total += n_deleted
-            if n_deleted < ROWS_AT_ONCE or time.monotonic() > stop_at:
-                if total:
-                    audit.record(
-                        system_actor(project, "retention"),
-                        "records.expired",
-                        "partition",
-                        f"{partition.start:%Y-%m-%d}",
-                        until=f"{partition.end:%Y-%m-%d}",
-                        rows=total,
-                    )
-                return total
+    with _unless_dropped_meanwhile():
+        oldest = _oldest_by_project(partition)
+        present = list(Project.objects.filter(pk__in=oldest).order_by("pk"))
+        if all(_is_expired(project, partition, now) for project in present):
+            return 0
+        for project in present:
+            after = oldest[project.pk]
+            while after < _bound(project, now) and time.monotonic() <= stop_at:
+                after, n_deleted = _delete_some(partition, project.pk, now, after)
+                total += n_deleted
+                if n_deleted < ROWS_AT_ONCE:
+                    break
+    return total
 
 
-def _delete_some(partition: Partition, project_id: int) -> int:
-    """One bounded delete in the order of the index; returns the number of records."""
-    records = partition.table(TABLES[0])
+def _bound(project: Project, now: datetime) -> UUID:
+    """Above the ids of all records of the project that have expired."""
+    return ids.lower_bound(_cutoff(now, project.retention_days))
+
+
+def _delete_some(
+    partition: Partition, project_id: int, now: datetime, first: UUID
+) -> tuple[UUID, int]:
+    """Delete some of a project's expired records, from an id on, unless a hold keeps them.
+
+    Returns:
+        The last id, and how many records have gone.
+    """
+    with transaction.atomic():
+        project = Project.objects.select_for_update(no_key=True).get(pk=project_id)
+        last = _last_of_some(partition, project_id, first, _bound(project, now))
+        if last is None or _is_held(project):
+            return first, 0
+        n_deleted = _delete_through(partition, project, first, last)
+        audit.record(
+            system_actor(project, "retention"),
+            "records.expired",
+            "partition",
+            f"{partition.start:%Y-%m-%d}",
+            until=f"{ids.occurred_at(last):%Y-%m-%dT%H:%M:%S.%fZ}",
+            rows=n_deleted,
+        )
+    return last, n_deleted
+
+
+def _last_of_some(partition: Partition, project_id: int, first: UUID, before: UUID) -> UUID | None:
+    """The last of the ids that one step deletes: so many of [first, before)."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"DELETE FROM {records} WHERE id IN"  # noqa: S608  our own names
-            f" (SELECT id FROM {records} WHERE project_id = %s ORDER BY id DESC LIMIT %s)"
-            " RETURNING id",
-            [project_id, ROWS_AT_ONCE],
+            f"""
+            SELECT id FROM (
+                SELECT id FROM {partition.table(RECORDS)}
+                WHERE project_id = %s AND id >= %s AND id < %s ORDER BY id LIMIT %s
+            ) step ORDER BY id DESC LIMIT 1
+            """,  # noqa: S608  our own names
+            [project_id, first, before, ROWS_AT_ONCE],
+        )
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+
+def _delete_through(partition: Partition, project: Project, first: UUID, last: UUID) -> int:
+    """Delete a project's records of a span of ids with all that belongs to them; how many."""
+    versions = ScorerVersion.objects.filter(scorer__project=project).values_list("pk", flat=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"DELETE FROM {partition.table(RECORDS)}"  # noqa: S608  our own names
+            " WHERE project_id = %s AND id BETWEEN %s AND %s RETURNING id",
+            [project.pk, first, last],
         )
         gone = [row[0] for row in cursor.fetchall()]
-        for parent in TABLES[1:]:
-            cursor.execute(
-                f"DELETE FROM {partition.table(parent)} WHERE id = ANY(%s)",  # noqa: S608
-                [gone],
-            )
+        cursor.execute(
+            f"DELETE FROM {partition.table(PAYLOADS)} WHERE id = ANY(%s)",  # noqa: S608
+            [gone],
+        )
+        # By version and span, as their index has it: a version's scores are of one project.
+        cursor.execute(
+            f"DELETE FROM {partition.table(SCORES)}"  # noqa: S608
+            " WHERE scorer_version_id = ANY(%s) AND id BETWEEN %s AND %s",
+            [list(versions), first, last],
+        )
     return len(gone)
 
 
-def _projects_in(partition: Partition) -> list[int]:
-    """Whose records a partition holds, by one index step a project."""
-    table = partition.table(TABLES[0])
+@contextmanager
+def _unless_dropped_meanwhile() -> Iterator[None]:
+    """End quietly where another run has dropped the partition that this one looks at."""
+    try:
+        yield
+    except ProgrammingError as error:
+        if not isinstance(error.__cause__, UndefinedTable):
+            raise
+
+
+def _oldest_by_project(partition: Partition) -> dict[int, UUID]:
+    """Whose records a partition holds, and the oldest of each, by one index step a project."""
+    table = partition.table(RECORDS)
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
             WITH RECURSIVE found AS (
-                (SELECT project_id FROM {table} ORDER BY project_id LIMIT 1)
+                (SELECT project_id, id FROM {table} ORDER BY project_id DESC, id LIMIT 1)
                 UNION ALL
-                SELECT (SELECT project_id FROM {table} WHERE project_id > found.project_id
-                    ORDER BY project_id LIMIT 1)
-                FROM found WHERE found.project_id IS NOT NULL
+                SELECT next.* FROM found, LATERAL (
+                    SELECT project_id, id FROM {table} WHERE project_id < found.project_id
+                    ORDER BY project_id DESC, id LIMIT 1
+                ) next
             )
-            SELECT project_id FROM found WHERE project_id IS NOT NULL
+            SELECT project_id, id FROM found
             """  # noqa: S608  our own names
         )
-        return [row[0] for row in cursor.fetchall()]
+        return dict(cursor.fetchall())
 
 
 def _rows_about(partition: Partition) -> int | None:
@@ -158,7 +235,7 @@ def _rows_about(partition: Partition) -> int | None:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass",
-            [partition.table(TABLES[0])],
+            [partition.table(RECORDS)],
         )
         about: int = cursor.fetchone()[0]
     return about if about >= 0 else None

@@ -18,8 +18,7 @@ from oversight.lib.transactions import advisory_lock
 from scoring import ids
 
 TABLES = ("scoring_record", "scoring_payload", "scoring_record_score")
-DROPPED_AFTER = timedelta(days=1)  # beyond every project's retention: no ingest may still want it
-_known: set[str] = set()  # partitions this process has seen, of those too young to be dropped
+_known: set[str] = set()  # partitions this process has seen; none is dropped before it has ended
 
 
 def start_of(moment: datetime) -> datetime:
@@ -30,15 +29,15 @@ def start_of(moment: datetime) -> datetime:
 
 
 def ensure(moments: Iterable[datetime]) -> None:
-    """Make the partitions that these moments need; cheap where they are known."""
+    """Make the partitions that these moments need; cheap where they are known and not over."""
+    now = datetime.now(UTC)
     for start in sorted({start_of(moment) for moment in moments}):
         suffix = f"{start:%Y%m%d}"
-        if suffix not in _known:
+        if suffix not in _known or _end(start) <= now:
             for table in TABLES:
                 _create(table, suffix, start)
             # Known only once it is committed: a test, or a failed request, may roll it back.
-            if _end(start) > datetime.now(UTC):
-                transaction.on_commit(partial(_known.add, suffix))
+            transaction.on_commit(partial(_known.add, suffix))
 
 
 def ensure_ahead(weeks: int = 4) -> None:
@@ -77,34 +76,54 @@ class Partition:
         return f"{parent}_p{self.start:%Y%m%d}"
 
 
-def ended_before(moment: datetime) -> list[Partition]:
-    """The partitions whose whole span lies before a moment, oldest first."""
+def begun_before(moment: datetime) -> list[Partition]:
+    """The partitions that may hold records from before a moment, oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass",
+            "SELECT relname FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+            " WHERE inhparent = %s::regclass",
             [TABLES[0]],
         )
         suffixes = sorted(name.rpartition("_p")[2] for (name,) in cursor.fetchall())
     found = [
         Partition(datetime.strptime(suffix, "%Y%m%d").replace(tzinfo=UTC)) for suffix in suffixes
     ]
-    return [partition for partition in found if partition.end <= moment]
+    return [partition for partition in found if partition.start < moment]
 
 
-def drop(partition: Partition) -> None:
-    """Remove a partition's tables; the caller's transaction decides.
+def lock(partition: Partition) -> None:
+    """Take what `drop` needs: until the transaction ends, nobody reads or writes the partition.
 
-    Waits two seconds at most for whoever reads the parent, since ingest would queue behind us.
+    Whoever was writing to it has committed or rolled back, so the next statement sees all of it.
+
+    Parents come first, as for those who write by way of them. All of ingest waits while we do, so
+    we wait two seconds at most; and once one is ours, in all for less than the second after which
+    PostgreSQL would look for a deadlock and might end the other side's transaction.
 
     Raises:
-        OperationalError: somebody reads for longer; to be tried again later.
+        OperationalError: somebody is at it for longer; to be tried again later.
     """
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '2s'")
         advisory_lock("scoring.partition", partition.start.toordinal())
+        cursor.execute(f"LOCK TABLE ONLY {TABLES[0]} IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("SET LOCAL lock_timeout = '150ms'")
+        others = ", ".join(f"ONLY {parent}" for parent in TABLES[1:])
+        cursor.execute(f"LOCK TABLE {others} IN ACCESS EXCLUSIVE MODE")
+        cursor.execute(
+            "SELECT name FROM unnest(%s::text[]) name WHERE to_regclass(name) IS NOT NULL",
+            [[partition.table(parent) for parent in TABLES]],
+        )
+        for (name,) in cursor.fetchall():
+            cursor.execute(f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("SET LOCAL lock_timeout = DEFAULT")
+
+
+def drop(partition: Partition) -> None:
+    """Remove a partition's tables, which the caller's transaction has locked."""
+    with connection.cursor() as cursor:
         for parent in TABLES:
             cursor.execute(f"DROP TABLE IF EXISTS {partition.table(parent)}")
-        cursor.execute("SET LOCAL lock_timeout = DEFAULT")
 
 
 def _end(start: datetime) -> datetime:

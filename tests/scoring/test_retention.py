@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection
 
 from oversight.audit import services as audit
 from oversight.audit.models import AuditEvent
@@ -12,10 +12,11 @@ from oversight.tenancy import services as tenancy
 from oversight.tenancy.models import Project
 from review.models import CaseEvidence
 from review.services import rounds
-from scoring.models import InferenceRecord, RecordPayload
-from scoring.services import retention
+from scoring.models import InferenceRecord, RecordPayload, RecordScore
+from scoring.services import retention, scorers
 from scoring.storage import partitions
 from tests.factories import make_record
+from tests.retaining import drop_old_partitions
 
 NOW = datetime.now(UTC)
 
@@ -34,8 +35,26 @@ def n_left(world):
     return len(ids)
 
 
+def send_at(world, *moments):
+    """A record of each moment, through the API."""
+    records = [make_record(i, occurred_at=moment.isoformat()) for i, moment in enumerate(moments)]
+    answer = world.api("records:write")("post", "records", {"records": records})
+    assert answer.json()["accepted"] == len(moments), answer.content
+
+
+def told_of(world):
+    """How many rows each audit event says were deleted."""
+    events = AuditEvent.objects.filter(project=world.project, action="records.expired")
+    return [event.detail["rows"] for event in events.order_by("pk")]
+
+
 def tables():
-    return {partition.start for partition in partitions.ended_before(NOW)}
+    return {partition.start for partition in partitions.begun_before(NOW)}
+
+
+@pytest.fixture(autouse=True)
+def _no_old_partitions(db):
+    drop_old_partitions()
 
 
 @pytest.fixture
@@ -87,19 +106,64 @@ def test_a_run_that_was_killed_midway_is_simply_run_again(world, other_world, ke
     send_old(other_world, 60, n=2)
     keep(acme=30)
     monkeypatch.setattr(retention, "ROWS_AT_ONCE", 2)
-    delete, calls = retention._delete_some, []
+    delete, calls = retention._delete_through, []
 
     def die_at_the_second(*args):
+        n_deleted = delete(*args)
         calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return delete(*args)
+        return n_deleted
 
-    monkeypatch.setattr(retention, "_delete_some", die_at_the_second)
-    with pytest.raises(KeyboardInterrupt), transaction.atomic():
+    monkeypatch.setattr(retention, "_delete_through", die_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
         retention.enforce(NOW)
+    assert (n_left(world), told_of(world)) == (3, [2])
     retention.enforce(NOW)
     assert (n_left(world), n_left(other_world)) == (0, 2)
+    assert told_of(world) == [2, 2, 1]
+
+
+def test_a_hold_placed_midway_keeps_the_rest(world, other_world, keep, monkeypatch):
+    send_old(world, 60, n=5)
+    send_old(other_world, 60, n=2)
+    keep(acme=30)
+    monkeypatch.setattr(retention, "ROWS_AT_ONCE", 2)
+    delete = retention._delete_some
+
+    def then_hold(*args):
+        deleted = delete(*args)
+        tenancy.place_hold(world.actor("owner"), reason="Case 12/26")
+        return deleted
+
+    monkeypatch.setattr(retention, "_delete_some", then_hold)
+    assert retention.enforce(NOW) == retention.Removed(n_rows=2)
+    assert (n_left(world), told_of(world)) == (3, [2])
+
+
+def test_what_has_expired_goes_while_its_partition_goes_on(world, keep):
+    start = partitions.start_of(NOW - timedelta(days=60))
+    days = (1, 2, 5)
+    send_at(world, *(start + timedelta(days=day) for day in days))
+    version = scorers.current_version(world.project)
+    records = list(InferenceRecord.objects.of(world.project).order_by("pk"))
+    for record in records:
+        RecordScore.objects.create(
+            scorer_version=version,
+            record_id=record.pk,
+            raw=0,
+            score=0,
+            tier=0,
+            action=0,
+            held_out=False,
+        )
+    keep(acme=30, globex=30)
+    for n, day in zip((2, 1, 0), days, strict=True):
+        over = start + timedelta(days=day + 30) + retention.GRACE
+        assert retention.enforce(over) == retention.Removed()
+        assert retention.enforce(over + timedelta(milliseconds=1)) == retention.Removed(n_rows=1)
+        assert n_left(world) == RecordScore.objects.count() == n
+    assert told_of(world) == [1, 1, 1]
 
 
 def test_nothing_that_ingest_would_still_take_is_removed(world, keep):
