@@ -51,13 +51,13 @@ def fit_scorer(job_id: str) -> str:
 
 @shared_task(name="scoring.tasks.rescore")
 def rescore(job_id: str) -> str:
-    def work(job: Job, progress: Progress) -> dict[str, Any]:
+    def work(job: Job, progress: Progress) -> dict[str, Any] | None:
         done = rescoring.run(
             system_actor(job.project, f"job:{job.pk}"),
             rescoring_id=job.arguments["rescoring"],
             progress=progress,
         )
-        return rescoring.as_result(done)
+        return rescoring.as_result(done) if done.completed_at else None
 
     return jobs.run(job_id, work)
 
