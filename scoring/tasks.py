@@ -12,12 +12,6 @@ from oversight.jobs.selectors import find_asker
 from oversight.jobs.services import Progress
 from oversight.tenancy.actors import system_actor
 from scoring.services import fitting, guarding, rescoring, retention
-from scoring.storage import partitions
-
-
-@shared_task(name="scoring.tasks.prepare_partitions")
-def prepare_partitions() -> None:
-    partitions.ensure_ahead()
 
 
 @shared_task(name="scoring.tasks.enforce_retention")
