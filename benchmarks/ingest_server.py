@@ -26,7 +26,7 @@ _KINDS = {"lean": "ensemble", "percentile": "percentile"}
 
 
 class Installation:
-    """Real servers with default durability, web, worker and beat; removed at the end."""
+    """Real servers with default durability, web, workers and beat; removed at the end."""
 
     def __init__(self, *, workers: int) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ingest-benchmark-"))

@@ -35,6 +35,8 @@ VICTIMS = {  # with the share of the kills
     "web process": 4,
     "worker": 3,
     "worker process": 3,
+    "ticks": 2,
+    "ticks process": 2,
     "beat": 1,
     "up": 1,  # the supervisor: everything ends and is started again
     "everything": 1,
@@ -162,7 +164,8 @@ def _find(installation: Installation, victim: str, rng: random.Random) -> list[p
     if victim == "up":
         assert installation.up is not None
         return [psutil.Process(installation.up.pid)]
-    whole = {"backend": "postgres", "web process": "web", "worker process": "worker"}
+    whole = {f"{name} process": name for name in ("web", "worker", "ticks")}
+    whole["backend"] = "postgres"
     try:
         part = psutil.Process(installation.parts()[whole.get(victim, victim)])
         if victim not in whole:

@@ -21,7 +21,6 @@ from review.services import (
     learning,
     learning_schedule,
     posteriors,
-    reconciliation,
     refitting,
     rounds,
     schedule,
@@ -80,11 +79,6 @@ def report_drift() -> int:
     return sum(
         len(drift.run(system_actor(project, "schedule"))) for project in Project.objects.all()
     )
-
-
-@shared_task(name="review.tasks.reconcile")
-def reconcile() -> dict[str, int]:
-    return reconciliation.reconcile()
 
 
 @shared_task(name="review.tasks.export_dataset")

@@ -12,12 +12,6 @@ from oversight.jobs.selectors import find_asker
 from oversight.jobs.services import Progress
 from oversight.tenancy.actors import system_actor
 from scoring.services import fitting, guarding, rescoring, retention
-from scoring.storage import partitions
-
-
-@shared_task(name="scoring.tasks.prepare_partitions")
-def prepare_partitions() -> None:
-    partitions.ensure_ahead()
 
 
 @shared_task(name="scoring.tasks.enforce_retention")
@@ -51,13 +45,13 @@ def fit_scorer(job_id: str) -> str:
 
 @shared_task(name="scoring.tasks.rescore")
 def rescore(job_id: str) -> str:
-    def work(job: Job, progress: Progress) -> dict[str, Any]:
+    def work(job: Job, progress: Progress) -> dict[str, Any] | None:
         done = rescoring.run(
             system_actor(job.project, f"job:{job.pk}"),
             rescoring_id=job.arguments["rescoring"],
             progress=progress,
         )
-        return rescoring.as_result(done)
+        return rescoring.as_result(done) if done.completed_at else None
 
     return jobs.run(job_id, work)
 

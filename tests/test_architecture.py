@@ -53,7 +53,7 @@ FLOORS: dict[str, tuple[str, ...]] = {
 # Floors inside an app, top down: a module imports its own level and those below.
 LEVELS = (
     ("urls",),
-    ("views", "api", "tasks", "management", "templatetags"),
+    ("views", "api", "tasks", "ticks", "management", "templatetags"),
     ("services", "selectors", "access", "authentication", "forms"),
     ("models",),
 )

@@ -62,7 +62,8 @@ class JobAttempt(models.Model):
         DONE = "done"
         REFUSED = "refused"  # an error of the application: final, since a retry would meet it too
         ERROR = "error"  # anything else: tried again
-        LOST = "lost"  # the lease ran out unrenewed: its worker died or hangs
+        LOST = "lost"  # the lease ran out unrenewed, its worker died or hangs; or it was cancelled
+        PAUSED = "paused"  # stopped well at a mark, from which the next one goes on
 
     job = models.ForeignKey(Job, on_delete=models.CASCADE, related_name="ledger")
     number = models.PositiveSmallIntegerField()

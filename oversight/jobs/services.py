@@ -6,14 +6,14 @@ stands in the ledger.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from oversight.audit import services as audit
@@ -28,8 +28,13 @@ MORE_ATTEMPTS = 5  # that a replay allows
 LEASE = timedelta(minutes=2)  # renewed while the work goes on
 # How long a handed-over job may wait for a worker before it is handed over again.
 _HANDOVER = timedelta(seconds=30)
+_LIVE = (Job.Status.QUEUED, Job.Status.RUNNING)
 _BATCH = 50
 _LONGEST_ERROR = 2_000
+
+
+class LeaseLost(Exception):
+    """The job was cancelled or is not this worker's any more: what becomes of it is not its say."""
 
 
 def enqueue(actor: Actor, task: str, **arguments: Any) -> Job:
@@ -56,17 +61,15 @@ def hand_over(send: Callable[[str, str], None]) -> int:
     with transaction.atomic():
         due = list(
             Job.objects.select_for_update(skip_locked=True)
-            .filter(
-                status__in=[Job.Status.QUEUED, Job.Status.RUNNING],
-                due_at__lte=Now(),
-            )
+            .filter(status__in=_LIVE, due_at__lte=Now())
             .order_by("due_at")[:_BATCH]
         )
         for job in due:
             if job.status == Job.Status.RUNNING:  # unrenewed: its worker died, or hangs
                 _close_attempt(job, JobAttempt.Outcome.LOST)
             if job.attempts >= job.attempts_allowed:
-                _finish(job, Job.Status.FAILED, error=job.error or "given up: its worker died")
+                error = job.error or "given up: its worker died"
+                _finish(job, Job.Status.FAILED, of=_LIVE, error=error)
                 continue
             Job.objects.filter(pk=job.pk).update(status=Job.Status.QUEUED, due_at=Now() + _HANDOVER)
             send(job.task, str(job.pk))
@@ -83,19 +86,22 @@ class Progress:
         """Say how far the work is.
 
         Raises:
-            Conflict: the job was cancelled, or another worker holds it now.
+            LeaseLost: the job was cancelled, or is due to another worker.
         """
         fresh: dict[str, Any] = {"done": done}
         if total is not None:
             fresh["total"] = total
         if not _renew(self.job, **fresh):
-            raise errors.Conflict("the job was cancelled or is held by another worker")
+            raise LeaseLost
 
 
-def run(job_id: str | UUID, work: Callable[[Job, Progress], dict[str, Any]]) -> str:
+def run(job_id: str | UUID, work: Callable[[Job, Progress], dict[str, Any] | None]) -> str:
     """Carry out a job once: take its lease, do the work, store the result or the error.
 
     Errors of the application are final; anything else is retried by the relay.
+
+    Args:
+        work: returns the result; None where it stops at a mark, to go on from there later.
     """
     with _lease(job_id) as job:
         if job is None:
@@ -103,24 +109,47 @@ def run(job_id: str | UUID, work: Callable[[Job, Progress], dict[str, Any]]) -> 
         try:
             with lease.kept(lambda: _renew(job)):
                 result = work(job, Progress(job))
+        except LeaseLost:
+            _close_attempt(job, JobAttempt.Outcome.LOST)
+            return "lost"
         except errors.ApplicationError as error:
             _close_attempt(job, JobAttempt.Outcome.REFUSED, error.message)
-            _finish(job, Job.Status.FAILED, error=error.message)
+            _finish(job, Job.Status.FAILED, of=[Job.Status.RUNNING], error=error.message)
             return "failed"
         except Exception as error:
             text = f"{type(error).__name__}: {error}"
             _close_attempt(job, JobAttempt.Outcome.ERROR, text)
-            Job.objects.filter(pk=job.pk).update(error=text[:_LONGEST_ERROR])
+            _held(job).update(error=text[:_LONGEST_ERROR])
             raise
+        if result is None:
+            _hand_back(job)
+            return "handed back"
         _close_attempt(job, JobAttempt.Outcome.DONE)
-        _finish(job, Job.Status.DONE, result=result)
+        # Also where the lease ran out unnoticed: nobody need do again what is done.
+        _finish(job, Job.Status.DONE, of=_LIVE, result=result)
         return "done"
+
+
+def _held(job: Job) -> QuerySet[Job]:
+    """The job's row, while this attempt holds its lease."""
+    return Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, attempts=job.attempts)
 
 
 def _renew(job: Job, **fresh: Any) -> bool:
     """Push the lease's end ahead, while it is still this attempt's."""
-    held = Job.objects.filter(pk=job.pk, status=Job.Status.RUNNING, attempts=job.attempts)
-    return bool(held.update(due_at=Now() + LEASE, **fresh))
+    return bool(_held(job).update(due_at=Now() + LEASE, **fresh))
+
+
+def _hand_back(job: Job) -> None:
+    """Queue a job again that stands at its mark: a try that went well uses up none."""
+    with transaction.atomic():
+        _held(job).update(
+            status=Job.Status.QUEUED,
+            due_at=Now(),
+            attempts_allowed=F("attempts_allowed") + 1,
+            error="",
+        )
+        _close_attempt(job, JobAttempt.Outcome.PAUSED)
 
 
 @contextmanager
@@ -143,13 +172,14 @@ def _close_attempt(job: Job, outcome: JobAttempt.Outcome, error: str = "") -> No
     )
 
 
-def _finish(job: Job, status: Job.Status, *, result: Any = None, error: str = "") -> None:
+def _finish(
+    job: Job, status: Job.Status, *, of: Sequence[Job.Status], result: Any = None, error: str = ""
+) -> None:
+    """End a job that still stands at this attempt, in one of the states `of`."""
     with transaction.atomic():
-        changed = Job.objects.filter(
-            pk=job.pk,
-            attempts=job.attempts,
-            status__in=[Job.Status.QUEUED, Job.Status.RUNNING],
-        ).update(status=status, result=result, error=error[:_LONGEST_ERROR], finished_at=Now())
+        changed = Job.objects.filter(pk=job.pk, attempts=job.attempts, status__in=of).update(
+            status=status, result=result, error=error[:_LONGEST_ERROR], finished_at=Now()
+        )
         if changed:
             audit.record(
                 system_actor(job.project, "worker"),
@@ -164,12 +194,15 @@ def cancel(actor: Actor, job: Job) -> None:
     """Stop a job; its worker notices at the next progress report.
 
     Raises:
+        NotAllowed: the actor neither asked for it nor owns the project.
         Conflict: it is over already.
     """
+    if not selectors.is_of(actor, job):
+        raise errors.NotAllowed("only whoever asked for a job, or an owner, may cancel it")
     with transaction.atomic():
-        changed = Job.objects.filter(
-            pk=job.pk, status__in=[Job.Status.QUEUED, Job.Status.RUNNING]
-        ).update(status=Job.Status.CANCELLED, finished_at=Now())
+        changed = Job.objects.filter(pk=job.pk, status__in=_LIVE).update(
+            status=Job.Status.CANCELLED, finished_at=Now()
+        )
         if not changed:
             raise errors.Conflict("the job is over already")
         audit.record(actor, "job.cancelled", "job", job.pk)

@@ -15,7 +15,7 @@ from oversight.jobs.models import Tick
 
 logger = logging.getLogger(__name__)
 
-RECONCILE = "review.tasks.reconcile"
+RECONCILE = "review.ticks.reconcile"
 COUNTED_AT_MOST = 100_000  # open slots of a queue: counting on would cost as much as they are many
 
 _QUEUES = """

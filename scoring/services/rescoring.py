@@ -2,8 +2,10 @@
 
 A chunk and the mark of how far the work is commit together: killed anywhere, it goes on behind
 the last chunk, and a record scored twice keeps its first row, which equals the second.
+A long window is scored in turns, so that other jobs come in between.
 """
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
@@ -28,6 +30,7 @@ from scoring.storage import partitions
 
 CHUNK = 1_000
 CHUNK_WITH_CONTENT = 100  # a record may hold megabytes of images
+TURN_SECONDS = 240.0  # well below the task's soft time limit, for one more chunk comes after it
 
 
 class Reports(Protocol):
@@ -71,10 +74,14 @@ def ask_for_scores(
 
 
 def run(actor: Actor, *, rescoring_id: int, progress: Reports) -> Rescoring:
-    """Carry out what was asked, from where it was left; a finished one stays as it is.
+    """Carry on with what was asked for one turn; a finished one stays as it is.
 
     Records that arrive meanwhile behind the mark are not met: they are of another moment.
+
+    Returns:
+        how far it is: complete (`completed_at`), or at the mark from which the next turn goes on.
     """
+    turn_ends = time.monotonic() + TURN_SECONDS
     asked = Rescoring.objects.select_related("scorer_version__scorer").get(
         project=actor.project, pk=rescoring_id
     )
@@ -86,6 +93,8 @@ def run(actor: Actor, *, rescoring_id: int, progress: Reports) -> Rescoring:
     while rows := _next_chunk(found, asked):
         _score_chunk(asked, rows)
         progress.report(asked.n_scored)
+        if time.monotonic() > turn_ends:
+            return asked
     with transaction.atomic():
         if Rescoring.objects.filter(pk=asked.pk, completed_at=None).update(completed_at=Now()):
             audit.record(
@@ -156,8 +165,9 @@ def _score_chunk(asked: Rescoring, rows: Sequence[InferenceRecord]) -> None:
             n_scored=F("n_scored") + len(rows),
             n_held_out=F("n_held_out") + n_held_out,
         )
-        if not moved:  # a second worker was faster
-            raise errors.Conflict("another worker carries on with this window")
+        if not moved:  # another worker was faster: behind its mark, if the job is still ours
+            asked.refresh_from_db(fields=["after", "n_scored", "n_held_out"])
+            return
         _store(asked.scorer_version, rows)
     asked.after = rows[-1].pk
     asked.n_scored += len(rows)

@@ -10,7 +10,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from oversight.audit.tasks import sequence
+from oversight.audit.ticks import sequence
 from oversight.client import Client
 from oversight.demo import digits, projects
 from oversight.jobs.models import Job

@@ -78,11 +78,115 @@ class TestLedger:
         assert hand_over() == []
         assert outcomes(job) == [(1, "refused")]
 
+    def test_work_that_stops_at_its_mark_is_queued_again_and_uses_up_no_try(self, job):
+        for _ in range(7):
+            assert jobs.run(job.pk, lambda job, progress: None) == "handed back"
+            assert jobs.hand_over(lambda task, job_id: None) == 1  # due at once
+        for _ in range(5):
+            with pytest.raises(Broken):
+                jobs.run(job.pk, break_down)
+            hand_over()
+        job.refresh_from_db()
+        assert (job.status, job.attempts) == ("failed", 12)
+        tries = [outcome for _, outcome in outcomes(job)]
+        assert tries == ["paused"] * 7 + ["error"] * 5
+
+    def test_work_that_goes_on_well_after_an_error_tells_it_no_more(self, job):
+        with pytest.raises(Broken):
+            jobs.run(job.pk, break_down)
+        hand_over()
+        jobs.run(job.pk, lambda job, progress: None)
+        job.refresh_from_db()
+        assert (job.status, job.error) == ("queued", "")
+
     def test_a_second_delivery_leaves_no_trace(self, job):
         hand_over()
         assert jobs.run(job.pk, succeed) == "done"
         assert jobs.run(job.pk, break_down) == "not due"
         assert outcomes(job) == [(1, "done")]
+
+
+class TestLostLease:
+    """The worker of the first try finds that the job is queued again, for the second."""
+
+    @pytest.fixture(params=["its lease ran out", "cancelled and replayed"])
+    def lose(self, request, world):
+        def lose(job):
+            if request.param == "its lease ran out":
+                hand_over()
+            else:
+                jobs.cancel(world.actor("lead"), job)
+                jobs.replay(world.actor("lead"), job)
+
+        return lose
+
+    def test_it_stops_and_the_job_is_done_by_the_next(self, job, lose):
+        def work(job, progress):
+            lose(job)
+            progress.report(1)
+            raise AssertionError("went on without a lease")
+
+        assert jobs.run(job.pk, work) == "lost"
+        job.refresh_from_db()
+        assert (job.status, job.error, job.finished_at) == ("queued", "", None)
+        assert hand_over() == [str(job.pk)]
+        assert jobs.run(job.pk, succeed) == "done"
+        assert outcomes(job) == [(1, "lost"), (2, "done")]
+
+    @pytest.mark.parametrize("end", [refuse, break_down, lambda job, progress: None])
+    def test_whatever_else_ends_it_says_nothing_of_the_job(self, job, lose, end):
+        def work(job, progress):
+            lose(job)
+            return end(job, progress)
+
+        if end is break_down:
+            with pytest.raises(Broken):
+                jobs.run(job.pk, work)
+        else:
+            jobs.run(job.pk, work)
+        job.refresh_from_db()
+        assert (job.status, job.error, job.finished_at) == ("queued", "", None)
+        assert jobs.run(job.pk, succeed) == "done"
+
+    def test_what_it_has_done_all_the_same_is_done(self, job, lose):
+        def work(job, progress):
+            lose(job)
+            return {"rows": 7}
+
+        assert jobs.run(job.pk, work) == "done"
+        assert jobs.run(job.pk, break_down) == "not due"
+        job.refresh_from_db()
+        assert (job.status, job.result) == ("done", {"rows": 7})
+
+    def test_a_cancelled_job_stays_cancelled(self, world, job):
+        def work(job, progress):
+            jobs.cancel(world.actor("lead"), job)
+            progress.report(1)
+
+        assert jobs.run(job.pk, work) == "lost"
+        assert hand_over() == []
+        job.refresh_from_db()
+        assert job.status == "cancelled"
+
+
+class TestCancel:
+    def test_only_who_asked_or_an_owner_cancels(self, world, job):
+        page = f"/p/{world.slug}/jobs/{job.pk}/cancel"
+        assert world.client("reviewer").post(page).status_code == 403
+        assert world.api("datasets:write")("delete", f"jobs/{job.pk}").status_code == 403
+        with pytest.raises(errors.NotAllowed):
+            jobs.cancel(world.actor("reviewer"), job)
+        job.refresh_from_db()
+        assert job.status == "queued"
+        assert world.client("lead").post(page).status_code == 302
+        job.refresh_from_db()
+        assert job.status == "cancelled"
+        assert world.client("lead").post(page).status_code == 409
+
+    def test_the_api_cancels_for_a_key_that_owns(self, world, job):
+        assert world.api("admin")("delete", f"jobs/{job.pk}").status_code == 204
+        job.refresh_from_db()
+        assert job.status == "cancelled"
 
 
 @pytest.mark.django_db(transaction=True)

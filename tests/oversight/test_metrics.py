@@ -141,7 +141,7 @@ class TestHealthPage:
             status="failed", error="<i>no disk</i>", finished_at="2030-01-01T00:00:00Z"
         )
         Tick.objects.create(
-            task="review.tasks.reconcile",
+            task="review.ticks.reconcile",
             succeeded_at="2030-01-01T00:00:00Z",
             result={"jobs_without_worker": 3, "partitions_missing": 0},
         )

@@ -102,7 +102,7 @@ def assert_kept(installation, records):
     assert answer["duplicates"] == len(records)
 
 
-@pytest.mark.parametrize("name", ["postgres", "valkey", "web", "worker", "beat"])
+@pytest.mark.parametrize("name", ["postgres", "valkey", "web", "worker", "ticks", "beat"])
 def test_a_killed_part_comes_back_and_keeps_what_was_acknowledged(up, name):
     before = up.parts()
     with Sender(up) as sender, Reviewer(up) as reviewer:

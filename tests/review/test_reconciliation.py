@@ -10,7 +10,7 @@ from oversight.celery import app
 from oversight.jobs import services as jobs
 from oversight.jobs.models import Job, Tick
 from oversight.monitoring.state import RECONCILE
-from review import tasks
+from review import tasks, ticks
 from review.models import Case, CaseResolution, SamplingRound
 from review.services import reconciliation, rounds
 from scoring.models import IngestBatch, Window
@@ -94,5 +94,5 @@ def test_missing_partitions_are_made(db):
 def test_the_schedule_keeps_what_was_found(owner):
     jobs.enqueue(owner, "some.task")
     Job.objects.update(due_at=LONG_AGO)
-    app.tasks[tasks.reconcile.name].apply()
+    app.tasks[ticks.reconcile.name].apply()
     assert Tick.objects.get(task=RECONCILE).result["jobs_without_worker"] == 1

@@ -13,9 +13,9 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 
+from oversight.celery import app
 from oversight.jobs import services as jobs
 from oversight.jobs.models import Job
-from oversight.lib import errors
 from oversight.tenancy.actors import system_actor
 from scoring import tasks
 from scoring.models import InferenceRecord, RecordScore, Rescoring, ScorerVersion
@@ -154,9 +154,31 @@ def test_two_workers_do_not_count_a_chunk_twice(project, proposed):
     one, other = Rescoring.objects.get(pk=asked.pk), Rescoring.objects.get(pk=asked.pk)
     rows = rescoring._next_chunk(rescoring._window(one), one)
     rescoring._score_chunk(one, rows)
-    with pytest.raises(errors.Conflict):
-        rescoring._score_chunk(other, rows)
+    rescoring._score_chunk(other, rows)  # whose lease it is, the next report tells
+    assert (other.after, other.n_scored, other.n_held_out) == (
+        one.after, one.n_scored, one.n_held_out,
+    )  # fmt: skip
     assert Rescoring.objects.get(pk=asked.pk).n_scored == len(rows)
+
+
+def test_a_long_window_is_scored_in_turns_that_use_up_no_tries(project, api, proposed, monkeypatch):
+    monkeypatch.setattr(rescoring, "CHUNK", 50)
+    monkeypatch.setattr(rescoring, "CHUNK_WITH_CONTENT", 50)
+    monkeypatch.setattr(rescoring, "TURN_SECONDS", 0.0)  # over after one chunk
+    job = Job.objects.get(pk=api.post(f"{VERSIONS}/2/scores").json()["id"])
+    for turn in range(1, 9):
+        assert tasks.rescore(str(job.pk)) == "handed back"
+        job.refresh_from_db()
+        assert (job.status, job.done, job.error) == ("queued", 50 * turn, "")
+    assert tasks.rescore(str(job.pk)) == "done"
+    job.refresh_from_db()
+    assert (job.status, job.result["records"]) == ("done", 400)
+    assert RecordScore.objects.count() == 400
+    assert set(job.ledger.values_list("outcome", flat=True)) == {"paused", "done"}
+
+
+def test_a_turn_ends_before_the_tasks_soft_limit():
+    assert app.conf.task_soft_time_limit >= 2 * rescoring.TURN_SECONDS
 
 
 class _Silent:

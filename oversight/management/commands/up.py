@@ -29,7 +29,7 @@ _LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 
 class Command(BaseCommand):
     help = (
-        "Start PostgreSQL, Valkey, web, worker and beat on this machine. Where DATABASE_URL or "
+        "Start PostgreSQL, Valkey, web, workers and beat on this machine. Where DATABASE_URL or "
         "REDIS_URL is set, that server is used and none is started in its place."
     )
     requires_system_checks: list[str] = []
@@ -120,7 +120,7 @@ class Command(BaseCommand):
     def _start_programs(
         self, supervisor: Supervisor, env: dict[str, str], fd: int, options: dict[str, Any]
     ) -> None:
-        supervisor.step("starting web, worker and beat")
+        supervisor.step("starting web, workers and beat")
         web = _manage(
             supervisor, "serve", ("--fd", str(fd), "--workers", str(options["workers"])), env
         )
@@ -128,23 +128,15 @@ class Command(BaseCommand):
         web.pass_fds, web.reports_ready = (fd,), True
         supervisor.start("web", web)
         quiet = ("--loglevel", "WARNING")
-        supervisor.start(
-            "worker",
-            _celery(
-                supervisor,
-                "worker",
-                (
-                    *("--concurrency", str(options["tasks"]), *quiet),
-                    *("--without-mingle", "--without-gossip"),
-                ),
-                env,
-            ),
-        )
+        alone = (*quiet, "--without-mingle", "--without-gossip")
         schedule = str(supervisor.places.data / "beat-schedule")
-        supervisor.start(
-            "beat",
-            _celery(supervisor, "beat", ("--pidfile=", "--schedule", schedule, *quiet), env),
-        )
+        commands = {
+            "worker": ("app", "worker", "--concurrency", str(options["tasks"]), *alone),
+            "ticks": ("ticks", "worker", "--concurrency", "1", "--hostname", "ticks@%h", *alone),
+            "beat": ("ticks", "beat", "--pidfile=", "--schedule", schedule, *quiet),
+        }
+        for name, command in commands.items():
+            supervisor.start(name, _celery(supervisor, name, command, env))
 
     def _fill_demo(self, supervisor: Supervisor, env: dict[str, str], address: str) -> None:
         supervisor.step("filling the demo through the API")
@@ -169,10 +161,11 @@ def _manage(
 
 
 def _celery(
-    supervisor: Supervisor, name: str, arguments: tuple[str, ...], env: dict[str, str]
+    supervisor: Supervisor, name: str, command: tuple[str, ...], env: dict[str, str]
 ) -> Program:
+    application, *rest = command
     return Program(
-        command=[sys.executable, "-m", "celery", "-A", "oversight.celery:app", name, *arguments],
+        command=[sys.executable, "-m", "celery", "-A", f"oversight.celery:{application}", *rest],
         env=env,
         log=supervisor.places.logs / f"{name}.log",
         folder=settings.BASE_DIR,

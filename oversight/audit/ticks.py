@@ -7,7 +7,7 @@ from oversight.audit.models import AuditPending
 from oversight.tenancy.models import Project
 
 
-@shared_task(name="oversight.audit.tasks.sequence")
+@shared_task(name="oversight.audit.ticks.sequence")
 def sequence() -> int:
     pending = AuditPending.objects.values("project").distinct()
     return sum(services.sequence(project) for project in Project.objects.filter(pk__in=pending))
