@@ -22,7 +22,8 @@ from oversight.tenancy.actors import Actor
 from review.models import Case, CaseEvidence, ReviewQueue, RubricVersion, Skip, Slot
 from review.models.publishing import VersionStatus
 
-_ATTEMPTS = 5
+# An attempt fails only where another claim on the same case was committed meanwhile.
+_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ def claim_next(actor: Actor, *, queue: ReviewQueue) -> Claim | None:
     Raises:
         NotAllowed: the actor may not review, or a key that acts as nobody asks.
         Conflict: the queue's rubric has no published version.
+        Unavailable: too many claim the same cases at this moment.
     """
     _require_reviewer(actor)
     if queue.is_paused:
@@ -49,12 +51,13 @@ def claim_next(actor: Actor, *, queue: ReviewQueue) -> Claim | None:
         try:
             claim = _claim_as_rater(actor, queue) if actor.ai_rater else _claim_next(actor, queue)
         except IntegrityError:
-            # The same reviewer claimed another slot of this case in a second tab.
+            # The same reviewer claimed another slot of this case in a second tab, or another rater
+            # took the number that this one would have had.
             continue
         if claim is None:
             current_rubric(queue)  # without one, nothing is served
         return claim
-    return None
+    raise errors.Unavailable("others claim the same cases at this moment", retry_after_seconds=1)
 
 
 def current_rubric(queue: ReviewQueue) -> RubricVersion:
@@ -137,7 +140,8 @@ _TAKE_AS_RATER = """
 INSERT INTO review_slot (case_id, queue_id, number, rank, state, ai_rater, token,
     rubric_version_id, claimed_at, lease_expires_at)
 SELECT c.case_id, c.queue_id,
-    (SELECT 1000 + count(*) FROM review_slot n WHERE n.case_id = c.case_id AND n.number >= 1000),
+    (SELECT coalesce(max(number), 999) + 1 FROM review_slot n
+        WHERE n.case_id = c.case_id AND n.number >= 1000),
     c.rank, 'open', %(rater)s, %(token)s, %(rubric)s,
     now(), now() + make_interval(secs => %(lease)s)
 FROM (
