@@ -25,15 +25,17 @@ def on_commit(work: Callable[[], Any]) -> None:
     transaction.on_commit(work)
 
 
-def advisory_lock(name: str, key: int) -> None:
+def advisory_lock(name: str, key: int, *, shared: bool = False) -> None:
     """Serialise a small critical section until the transaction ends.
 
     Args:
         name: what is protected; hashed with `key` into PostgreSQL's 64-bit lock space.
         key: which one, for example the project's id.
+        shared: hold it beside others who share it; only whoever does not is kept out.
     """
+    take = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, %s))", [name, key])
+        cursor.execute(f"SELECT {take}(hashtextextended(%s, %s))", [name, key])
 
 
 def try_advisory_lock(name: str, key: int) -> bool:

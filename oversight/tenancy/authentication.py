@@ -81,8 +81,10 @@ class ScopePermission(BasePermission):
     def has_permission(self, request: Request, view: Any) -> bool:
         if not isinstance(request.user, Actor):
             raise errors.NotAuthenticated("an API key or a login is needed")
-        needed = view.permissions.get(request.method)
+        method = str(request.method)
+        needed = view.permissions.get("GET" if method == "HEAD" else method)
         if needed is None:
-            return True  # no such method on this view: DRF answers 405
+            # A method that the view does not have is answered with 405, OPTIONS with its name.
+            return method == "OPTIONS" or not hasattr(view, method.lower())
         access.require_any(request.user, (needed,) if isinstance(needed, str) else needed)
         return True

@@ -63,13 +63,21 @@ class ClaimView(APIView):
 class CaseView(APIView):
     permissions = {"GET": ("review", "figures:read")}
 
-    @extend_schema(operation_id="cases_read", responses=dict)
+    @extend_schema(
+        operation_id="cases_read",
+        description=(
+            "The case as it is shown before a verdict. To whoever has judged it, score, tier and "
+            "reasons are told beside it, unless its queue is judged blind always: from then on "
+            "they count as seen, and a correction is not blind any more."
+        ),
+        responses=dict,
+    )
     def get(self, request: ActorRequest, case_id: UUID) -> Response:
         case = selectors.get_case(request.user, case_id)
         slot = selectors.find_own_slot(request.user, case)
         version = (slot and slot.rubric_version) or claims.current_rubric(case.queue)
         told = selectors.shown(case, version)
-        if selectors.has_answered(request.user, case):
+        if verdicts.see_evidence_of_case(request.user, case=case):
             told |= selectors.disclosed(case)
         return Response(told)
 
@@ -137,6 +145,10 @@ class VerdictsView(APIView):
 
     @extend_schema(
         operation_id="verdicts_list",
+        description=(
+            "Oldest first. A reviewer is told their own; who may read figures, all but those of "
+            "others on cases that they may yet judge themselves."
+        ),
         parameters=[OpenApiParameter(name, str) for name in ("queue", "case", "cursor", "limit")],
         responses=dict,
     )

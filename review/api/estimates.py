@@ -93,7 +93,7 @@ class EstimateSerializer(serializers.Serializer[Any]):
 
 
 class EstimatesView(APIView):
-    permissions = {"GET": "datasets:read"}
+    permissions = {"GET": "figures:read"}
 
     @extend_schema(
         operation_id="estimates_read", parameters=_PARAMETERS, responses=EstimateSerializer

@@ -2,6 +2,7 @@
 
 from review.models.cases import Case, CaseEvidence, Selection, Skip, Slot
 from review.models.datasets import DatasetVersion
+from review.models.frontiers import Frontier
 from review.models.learning import LearningRun, LearningSettings
 from review.models.policies import Clause, Policy, PolicyVersion
 from review.models.populations import CountedWindow, PopulationCount
@@ -19,6 +20,7 @@ __all__ = [
     "DatasetVersion",
     "EvidenceReveal",
     "FeatureSpace",
+    "Frontier",
     "LearningRun",
     "LearningSettings",
     "Policy",

@@ -164,6 +164,12 @@ class Slot(models.Model):
                 name="slot_of_reviewer",
                 condition=models.Q(state="open", reviewer__isnull=False),
             ),
+            # And an AI rater's.
+            models.Index(
+                fields=["ai_rater", "queue"],
+                name="slot_of_rater",
+                condition=models.Q(state="open") & ~models.Q(ai_rater=""),
+            ),
         ]
 
 

@@ -37,12 +37,6 @@ def _own_slots(actor: Actor, case_id: UUID) -> Any:
     return Slot.objects.filter(case=case_id, **held).values("case")
 
 
-def has_answered(actor: Actor, case: Case) -> bool:
-    """Whether the actor's blind answer on the case is in."""
-    mine = {"ai_rater": actor.ai_rater} if actor.ai_rater else {"reviewer": actor.user}
-    return actor.can_review and Verdict.objects.filter(case=case, **mine).exists()
-
-
 def find_own_slot(actor: Actor, case: Case) -> Slot | None:
     held = {"ai_rater": actor.ai_rater} if actor.ai_rater else {"reviewer": actor.user}
     if not actor.can_review:
@@ -120,7 +114,7 @@ def claimed(claim: Claim) -> dict[str, Any]:
 
 
 def disclosed(case: Case) -> dict[str, Any]:
-    """What is shown of a case once the caller's blind answer is in."""
+    """What is shown of a case once the caller's blind answer is in and the showing is noted."""
     evidence, selection = case.evidence, case.selection
     told: dict[str, Any] = {
         "kind": case.kind,

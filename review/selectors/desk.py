@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Now
 
 from oversight.lib import clock, errors
 from oversight.tenancy.actors import Actor
@@ -18,6 +18,7 @@ from review.models import (
     Case,
     CaseEvidence,
     Clause,
+    Frontier,
     Question,
     ReviewQueue,
     RubricVersion,
@@ -25,6 +26,7 @@ from review.models import (
     Slot,
     Verdict,
 )
+from review.models.frontiers import FIRST
 from review.selectors.published import form_of
 from review.services.claims import Claim
 
@@ -86,7 +88,7 @@ def queue_card(actor: Actor, queue: ReviewQueue) -> QueueCard:
 
 def _card(actor: Actor, queue: ReviewQueue, n_done: int, is_claimed: bool) -> QueueCard:
     # Counted no further than anybody reads, so that a million waiting cases cost what a few do.
-    waiting = _open_to(actor).filter(queue=queue).order_by("rank")[: MAX_COUNTED + 1]
+    waiting = _open_to(actor, queue).order_by("rank")[: MAX_COUNTED + 1]
     n_waiting = len(set(waiting.values_list("case", flat=True)))
     return QueueCard(
         name=queue.name,
@@ -99,14 +101,17 @@ def _card(actor: Actor, queue: ReviewQueue, n_done: int, is_claimed: bool) -> Qu
     )
 
 
-def _open_to(actor: Actor) -> "QuerySet[Slot]":
+def _open_to(actor: Actor, queue: ReviewQueue) -> "QuerySet[Slot]":
     """Slots that claim_next could give to this reviewer; its conditions, counted."""
+    frontier = Frontier.objects.filter(queue=queue, reviewer=actor.user).values("rank")
     mine = Slot.objects.filter(case=OuterRef("case"), reviewer=actor.user)
     skipped = Skip.objects.filter(case=OuterRef("case"), reviewer=actor.user)
     return Slot.objects.filter(
         ~Exists(mine),
         ~Exists(skipped),
         Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=Now()),
+        queue=queue,
+        rank__gte=Coalesce(Subquery(frontier), FIRST),
         state=Slot.State.OPEN,
         ai_rater="",
     )

@@ -1,6 +1,6 @@
 """Reads of the pages of records: untrusted text made fit to be shown, the score explained."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -21,13 +21,14 @@ _MAX_SUGGESTED = 50
 
 @dataclass(frozen=True, slots=True)
 class ListedRecord:
-    """A row of the list."""
+    """A row of the list; without score, tier and action where it `is_in_hand`."""
 
     record: InferenceRecord
     external_id: str
     model: str
     region: str
     action: str
+    is_in_hand: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class ShownRecord:
     cases: tuple[Case, ...]
 
 
-def listed(found: Iterable[InferenceRecord]) -> list[ListedRecord]:
+def listed(found: Iterable[InferenceRecord], held: Collection[UUID]) -> list[ListedRecord]:
+    """The rows of a page of the list; `held` are the records that its viewer has `in_hand`."""
     clean = rendering.clean_line
     return [
         ListedRecord(
@@ -60,6 +62,7 @@ def listed(found: Iterable[InferenceRecord]) -> list[ListedRecord]:
             model=clean(str(row.model_version)),
             region=clean(row.region),
             action=Action(row.action).label,
+            is_in_hand=row.pk in held,
         )
         for row in found
     ]
@@ -84,7 +87,7 @@ def shown(actor: Actor, record_id: UUID) -> ShownRecord:
     row = selectors.get_record(actor, record_id)
     payload = selectors.find_payload(record_id)
     is_open = _may_be_shown(row)
-    is_blind = _in_hand(actor, record_id)
+    is_blind = record_id in in_hand(actor)
     clean = rendering.clean_line
     texts = (payload.input, payload.output) if payload is not None else ("", "")
     asked = payload.intervention if payload is not None else None
@@ -100,6 +103,20 @@ def shown(actor: Actor, record_id: UUID) -> ShownRecord:
         context=tuple((clean(k), clean(str(v))) for k, v in sorted(row.context.items())),
         cases=tuple(cases_of(actor, record_id)),
     )
+
+
+def in_hand(actor: Actor) -> frozenset[UUID]:
+    """The records that the actor is about to judge blind, in the cases that they hold."""
+    if not actor.can_review:
+        return frozenset()
+    mine = {"ai_rater": actor.ai_rater} if actor.ai_rater else {"reviewer": actor.user}
+    held = Slot.objects.filter(
+        **mine,
+        state=Slot.State.OPEN,
+        lease_expires_at__gt=Now(),
+        queue__project=actor.project,
+    ).exclude(queue__evidence=ReviewQueue.Evidence.OPEN)
+    return frozenset(held.values_list("case__evidence__record_id", flat=True))
 
 
 def get_piece(actor: Actor, record_id: UUID, index: int) -> dict[str, Any]:
@@ -127,20 +144,6 @@ def cases_of(actor: Actor, record_id: UUID) -> QuerySet[Case]:
 
 def _may_be_shown(row: InferenceRecord) -> bool:
     return row.may_review and row.erased_at is None
-
-
-def _in_hand(actor: Actor, record_id: UUID) -> bool:
-    """Whether the viewer is about to judge this very record blind."""
-    if actor.user is None:
-        return False
-    held = Slot.objects.filter(
-        reviewer=actor.user,
-        state=Slot.State.OPEN,
-        lease_expires_at__gt=Now(),
-        case__project=actor.project,
-        case__evidence__record_id=record_id,
-    )
-    return held.exclude(queue__evidence=ReviewQueue.Evidence.OPEN).exists()
 
 
 def _facts(row: InferenceRecord) -> Iterable[tuple[str, str]]:

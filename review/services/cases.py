@@ -13,7 +13,7 @@ from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from review.models import Case, CaseEvidence, ReviewQueue, SamplingRound, Selection, Slot
 from review.models.queues import Stratum
-from review.services import evidence
+from review.services import evidence, frontiers
 from scoring.models import Window
 
 # Windows in their order, within a window by position, strata of a window side by side: the order
@@ -45,7 +45,10 @@ def n_slots(overlap: float, seed: bytes, record_id: UUID) -> int:
 def open_sampled(
     queue: ReviewQueue, *, made: SamplingRound, selections: Sequence[Selection]
 ) -> int:
-    """Copy the evidence of a round's selections and open their cases; returns how many."""
+    """Copy the evidence of a round's selections and open their cases; returns how many.
+
+    They are served from the end of the caller's transaction, which `serve` is called at.
+    """
     copies = evidence.copy(queue.project, [selection.record_id for selection in selections])
     seed = bytes(made.seed)
     window_number = made.window.number
@@ -74,6 +77,13 @@ def open_sampled(
     return len(cases)
 
 
+def serve(queue: ReviewQueue, rounds: Sequence[SamplingRound]) -> None:
+    """Have everybody look for the cases that these rounds have opened; last in a transaction."""
+    if rounds:
+        earliest = min(made.window.number for made in rounds)  # no case comes before its window
+        frontiers.draw_back(queue.pk, rank=rank(earliest, 1, 0, Stratum.STREAM))
+
+
 def _slots(case: Case, place: int) -> list[Slot]:
     return [
         Slot(case=case, queue_id=case.queue_id, number=number, rank=place)
@@ -97,7 +107,7 @@ def escalate_record(actor: Actor, *, queue: ReviewQueue, record_id: UUID, reason
         copied = evidence.copy(actor.project, [record_id]).get(record_id)
         if copied is None:
             raise errors.NotFound("there is no such record, or it may not be reviewed")
-        case = _open_certain(queue, copied, reason)
+        case, place = _open_certain(queue, copied, reason)
         audit.record(
             actor,
             "case.escalated",
@@ -107,11 +117,13 @@ def escalate_record(actor: Actor, *, queue: ReviewQueue, record_id: UUID, reason
             record=str(record_id),
             reason_hmac=audit.content_hmac(actor.project, reason.encode()),
         )
+        frontiers.draw_back(queue.pk, rank=place)
     return case
 
 
-def _open_certain(queue: ReviewQueue, copied: CaseEvidence, reason: str) -> Case:
-    ReviewQueue.objects.select_for_update().get(pk=queue.pk)  # one escalation at a time
+def _open_certain(queue: ReviewQueue, copied: CaseEvidence, reason: str) -> tuple[Case, int]:
+    # One escalation at a time; cases of the queue may be opened and answered beside it.
+    ReviewQueue.objects.select_for_update(no_key=True).get(pk=queue.pk)
     if Case.objects.filter(queue=queue, evidence=copied, kind=Case.Kind.ESCALATED).exists():
         raise errors.Conflict("this record has been escalated to the queue already")
     case = Case.objects.create(
@@ -124,4 +136,4 @@ def _open_certain(queue: ReviewQueue, copied: CaseEvidence, reason: str) -> Case
     )
     place = _CERTAIN + (clock.now() - clock.EPOCH) // clock.MILLISECOND
     Slot.objects.bulk_create(_slots(case, place))
-    return case
+    return case, place

@@ -21,8 +21,10 @@ from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from review.models import Case, CaseEvidence, ReviewQueue, RubricVersion, Skip, Slot
 from review.models.publishing import VersionStatus
+from review.services import frontiers
 
-_ATTEMPTS = 5
+# An attempt fails only where another claim on the same case was committed meanwhile.
+_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,25 @@ def claim_next(actor: Actor, *, queue: ReviewQueue) -> Claim | None:
     Raises:
         NotAllowed: the actor may not review, or a key that acts as nobody asks.
         Conflict: the queue's rubric has no published version.
+        Unavailable: too many claim the same cases at this moment.
     """
     _require_reviewer(actor)
     if queue.is_paused:
         return None
     for _ in range(_ATTEMPTS):
         try:
-            claim = _claim_as_rater(actor, queue) if actor.ai_rater else _claim_next(actor, queue)
+            take = _claim_as_rater if actor.ai_rater else _claim_next
+            claim, n_passed = take(actor, queue)
         except IntegrityError:
-            # The same reviewer claimed another slot of this case in a second tab.
+            # The same reviewer claimed another slot of this case in a second tab, or another rater
+            # took the number that this one would have had.
             continue
+        if n_passed >= frontiers.WORTH_MOVING:
+            frontiers.move_on(actor, queue_id=queue.pk)
         if claim is None:
             current_rubric(queue)  # without one, nothing is served
         return claim
-    return None
+    raise errors.Unavailable("others claim the same cases at this moment", retry_after_seconds=1)
 
 
 def current_rubric(queue: ReviewQueue) -> RubricVersion:
@@ -78,16 +85,18 @@ _VERSION = Columns(RubricVersion, "r")
 _EVIDENCE = Columns(CaseEvidence, "e", without=["fingerprint"])
 _DETAIL = "jsonb_build_object('slot', s.number, 'queue', %(slug)s::text)"
 
-# The slot_next index serves the order; the two NOT EXISTS look at one case each. SKIP LOCKED lets
-# claimers pass each other, so none waits and none gets another's slot. The version that is locked
-# to the slot is the one that is published at this moment, and the log tells of it, all at once.
+# The slot_next index serves the order, from the reviewer's frontier on; the two NOT EXISTS look at
+# one case each. SKIP LOCKED lets claimers pass each other, so none waits and none gets another's
+# slot. The version that is locked to the slot is the one that is published at this moment, and the
+# log tells of it, all at once.
 _TAKE = f"""
 WITH form AS (
     SELECT * FROM review_rubricversion WHERE rubric_id = %(rubric)s AND status = 'published' LIMIT 1
-), next AS (
-    SELECT s.id FROM review_slot s
+), {frontiers.OF_REVIEWER.frontier}, next AS (
+    SELECT s.id, s.rank FROM review_slot s
     WHERE (SELECT id FROM form) IS NOT NULL
       AND s.queue_id = %(queue)s AND s.state = 'open' AND s.ai_rater = ''
+      AND s.rank >= (SELECT rank FROM frontier)
       AND (s.lease_expires_at IS NULL OR s.lease_expires_at <= now())
       AND NOT EXISTS (
         SELECT 1 FROM review_slot o
@@ -96,21 +105,22 @@ WITH form AS (
         SELECT 1 FROM review_skip k WHERE k.case_id = s.case_id AND k.reviewer_id = %(user)s)
     ORDER BY s.rank LIMIT 1
     FOR UPDATE OF s SKIP LOCKED
-), s AS (
+), {frontiers.OF_REVIEWER.passed}, s AS (
     UPDATE review_slot t SET reviewer_id = %(user)s, token = %(token)s,
         rubric_version_id = (SELECT id FROM form), claimed_at = now(),
         lease_expires_at = now() + make_interval(secs => %(lease)s)
     WHERE t.id = (SELECT id FROM next)
     RETURNING t.*
 ), {audit.events_of("s", object_id="s.case_id::text", detail=_DETAIL)}
-SELECT {_SLOT}, {_CASE}, {_EVIDENCE}, {_VERSION} FROM s
-JOIN form r ON r.id = s.rubric_version_id
-JOIN review_case c ON c.id = s.case_id
-JOIN review_caseevidence e ON e.id = c.evidence_id
+SELECT passed.n, {_SLOT}, {_CASE}, {_EVIDENCE}, {_VERSION} FROM passed LEFT JOIN (s
+    JOIN form r ON r.id = s.rubric_version_id
+    JOIN review_case c ON c.id = s.case_id
+    JOIN review_caseevidence e ON e.id = c.evidence_id) ON true
 """  # noqa: S608  our own names
 
 
-def _claim_next(actor: Actor, queue: ReviewQueue) -> Claim | None:
+def _claim_next(actor: Actor, queue: ReviewQueue) -> tuple[Claim | None, int]:
+    """The next claim, and how many places were stepped over on the way to it."""
     assert actor.user is not None
     values = {
         "queue": queue.pk,
@@ -122,48 +132,56 @@ def _claim_next(actor: Actor, queue: ReviewQueue) -> Claim | None:
         **audit.event_of(actor, "case.claimed", "case"),
     }
     with alone():
-        rows = fetch(_TAKE, values)
-    if not rows:
-        return None
-    row = iter(rows[0])
+        ((n_passed, *found),) = fetch(_TAKE, values)
+    if found[0] is None:
+        return None, n_passed
+    row = iter(found)
     slot, case = _SLOT.take(row), _CASE.take(row)
     case.evidence, slot.rubric_version = _EVIDENCE.take(row), _VERSION.take(row)
     slot.case = case
-    return _held(slot, queue)
+    return _held(slot, queue), n_passed
 
 
 # An AI rater never takes a human's place: it gets a slot of its own beside them.
-_TAKE_AS_RATER = """
-INSERT INTO review_slot (case_id, queue_id, number, rank, state, ai_rater, token,
-    rubric_version_id, claimed_at, lease_expires_at)
-SELECT c.case_id, c.queue_id,
-    (SELECT 1000 + count(*) FROM review_slot n WHERE n.case_id = c.case_id AND n.number >= 1000),
-    c.rank, 'open', %(rater)s, %(token)s, %(rubric)s,
-    now(), now() + make_interval(secs => %(lease)s)
-FROM (
+_TAKE_AS_RATER = f"""
+WITH {frontiers.OF_RATER.frontier}, next AS (
     SELECT s.case_id, s.queue_id, s.rank FROM review_slot s
     WHERE s.queue_id = %(queue)s AND s.state = 'open' AND s.number = 0
+      AND s.rank >= (SELECT rank FROM frontier)
       AND NOT EXISTS (
         SELECT 1 FROM review_slot o WHERE o.case_id = s.case_id AND o.ai_rater = %(rater)s)
       AND NOT EXISTS (
         SELECT 1 FROM review_skip k WHERE k.case_id = s.case_id AND k.ai_rater = %(rater)s)
-    ORDER BY s.rank LIMIT 1) c
-RETURNING id
-"""
+    ORDER BY s.rank LIMIT 1
+), {frontiers.OF_RATER.passed}, taken AS (
+    INSERT INTO review_slot (case_id, queue_id, number, rank, state, ai_rater, token,
+        rubric_version_id, claimed_at, lease_expires_at)
+    SELECT c.case_id, c.queue_id,
+        (SELECT coalesce(max(number), 999) + 1 FROM review_slot n
+            WHERE n.case_id = c.case_id AND n.number >= 1000),
+        c.rank, 'open', %(rater)s, %(token)s, %(rubric)s,
+        now(), now() + make_interval(secs => %(lease)s)
+    FROM next c
+    RETURNING id
+)
+SELECT passed.n, taken.id FROM passed LEFT JOIN taken ON true
+"""  # noqa: S608  our own names
 
 
-def _claim_as_rater(actor: Actor, queue: ReviewQueue) -> Claim | None:
+def _claim_as_rater(actor: Actor, queue: ReviewQueue) -> tuple[Claim | None, int]:
     rubric = current_rubric(queue)
     with transaction.atomic():
-        slot_id = _take_rater_slot(actor, queue, rubric)
+        slot_id, n_passed = _take_rater_slot(actor, queue, rubric)
         if slot_id is None:
-            return None
+            return None, n_passed
         claim = _claim(slot_id, queue)
         _audit(actor, "case.claimed", claim.slot)
-    return claim
+    return claim, n_passed
 
 
-def _take_rater_slot(actor: Actor, queue: ReviewQueue, rubric: RubricVersion) -> int | None:
+def _take_rater_slot(
+    actor: Actor, queue: ReviewQueue, rubric: RubricVersion
+) -> tuple[int | None, int]:
     # A rater's own claim that ran out is taken up again first.
     expired = (
         Slot.objects.select_for_update(skip_locked=True)
@@ -179,7 +197,7 @@ def _take_rater_slot(actor: Actor, queue: ReviewQueue, rubric: RubricVersion) ->
             claimed_at=Now(),
             lease_expires_at=_lease_end(queue),
         )
-        return expired.pk
+        return expired.pk, 0
     values = {
         "queue": queue.pk,
         "rubric": rubric.pk,
@@ -187,8 +205,8 @@ def _take_rater_slot(actor: Actor, queue: ReviewQueue, rubric: RubricVersion) ->
         "lease": queue.lease_seconds,
         "rater": actor.ai_rater,
     }
-    rows = fetch(_TAKE_AS_RATER, values)
-    return rows[0][0] if rows else None
+    ((n_passed, slot_id),) = fetch(_TAKE_AS_RATER, values)
+    return slot_id, n_passed
 
 
 def _lease_end(queue: ReviewQueue) -> Any:

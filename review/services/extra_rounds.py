@@ -19,7 +19,7 @@ from oversight.tenancy.actors import Actor
 from review.models import ReviewQueue, RoundCut, SamplingRound
 from review.models.queues import Stratum
 from review.selectors import finished_rounds
-from review.services import cuts, rounds
+from review.services import cases, cuts, rounds
 from scoring.models import Window
 
 AGAIN = "again"
@@ -105,7 +105,9 @@ def draw_again(
         if _times_drawn(queue, window) != seen:
             return []
         extra = [_draw(actor, queue, window, last, budget) for last in _last_rounds(queue, window)]
-    return [made for made in extra if made is not None]
+        drawn = [made for made in extra if made is not None]
+        cases.serve(queue, drawn)
+    return drawn
 
 
 def _draw(

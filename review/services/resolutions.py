@@ -22,6 +22,7 @@ from oversight.lib import codec
 from oversight.lib.postgres.statements import Columns, fetch
 from oversight.tenancy.actors import Actor
 from review.models import Case, CaseResolution, Slot, Verdict
+from review.services import frontiers
 
 ACTIVE = timedelta(days=28)  # who has not answered for so long is not waited for
 
@@ -146,6 +147,7 @@ def _ask_another(case: Case) -> None:
         Slot.objects.create(
             case=case, queue_id=case.queue_id, number=last.number + 1, rank=last.rank
         )
+        frontiers.draw_back(case.queue_id, rank=last.rank)
 
 
 def counted_verdicts(given: Sequence[Verdict]) -> list[Verdict]:

@@ -118,6 +118,7 @@ def draw_window(
             for stratum, size in plan.budgets.items():
                 asked = Asked(stratum, size, reason=plan.reason)
                 draw_stratum(actor, queue, window, asked, basis)
+            cases.serve(queue, _rounds_of(queue, window))
         made = _rounds_of(queue, window)
     if made:
         populations.count_drawn(queue, window)

@@ -31,15 +31,16 @@ def record_list(request: HttpRequest, project: str) -> HttpResponse:
         return render(request, "review/record_list.html", context, status=400)
     # What is no field of the form goes along, so that an unknown filter is refused.
     rest = {name: text for name, text in request.GET.dict().items() if name not in form.fields}
+    held = selectors.in_hand(actor)
     found, following = paging.page(
-        records.records(actor, rest | form.params()),
+        records.records(actor, rest | form.params(), withheld=held),
         rest,
         after=records.records_after,
         key=lambda row: [str(row.pk)],
         walk=records.walk(actor, form.params()),
     )
     context |= {
-        "rows": selectors.listed(found),
+        "rows": selectors.listed(found, held),
         "narrowed": bool(form.params()),
         **paging.links(request, following),
     }

@@ -1,5 +1,6 @@
 """`/api/v1/records`: sending records and reading them back."""
 
+from collections.abc import Callable, Collection
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -8,6 +9,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from oversight.lib import codec, deadline, errors, metrics, paging
+from oversight.tenancy.actors import Actor
 from oversight.tenancy.authentication import ActorRequest
 from scoring.api import answers, serializers
 from scoring.intake import body, room
@@ -19,9 +21,18 @@ INGEST_SECONDS = 30.0  # of waiting for the database in all
 _room = room.Room(room.CAPACITY_BYTES)
 _RESULTS = ("all", "rejected", "none")
 
+# The records whose scores an actor is not to know at this moment.
+Withheld = Callable[[Actor], Collection[UUID]]
+
+
+def nothing(actor: Actor) -> Collection[UUID]:
+    """Nobody is kept from a score where nobody judges."""
+    return ()
+
 
 class RecordsView(APIView):
     permissions = {"POST": "records:write", "GET": "records:read"}
+    withheld: Withheld = staticmethod(nothing)
 
     @extend_schema(
         operation_id="records_create",
@@ -57,14 +68,21 @@ class RecordsView(APIView):
         responses=serializers.RecordPageSerializer,
     )
     def get(self, request: ActorRequest) -> Response:
+        withheld = self.withheld(request.user)
         found, following = paging.page(
-            selectors.records(request.user, request.query_params),
+            selectors.records(request.user, request.query_params, withheld=withheld),
             request.query_params,
             after=selectors.records_after,
             key=lambda row: [str(row.pk)],
             walk=selectors.walk(request.user, request.query_params),
         )
-        return Response({"results": [serializers.record(row) for row in found], "next": following})
+        told = [
+            serializers.withhold(serializers.record(row))
+            if row.pk in withheld
+            else serializers.record(row)
+            for row in found
+        ]
+        return Response({"results": told, "next": following})
 
 
 def _take_in(request: ActorRequest, announced: int, share: room.Share) -> Outcome:
@@ -97,6 +115,7 @@ def _read(request: ActorRequest, announced: int, share: room.Share) -> bytes:
 
 class RecordView(APIView):
     permissions = {"GET": "records:read"}
+    withheld: Withheld = staticmethod(nothing)
 
     @extend_schema(operation_id="records_read", responses=serializers.RecordDetailSerializer)
     def get(self, request: ActorRequest, record_id: UUID) -> Response:
@@ -110,4 +129,6 @@ class RecordView(APIView):
                 "reasons": payload.reasons,
                 "intervention": payload.intervention,
             }
+        if record_id in self.withheld(request.user):
+            answer = serializers.withhold(answer)
         return Response(answer)

@@ -86,14 +86,17 @@ class RecordSerializer(serializers.Serializer[Any]):
     model_name = serializers.CharField()
     model_version = serializers.CharField()
     region = serializers.CharField()
-    score = serializers.FloatField()
-    raw = serializers.FloatField()
+    withheld = serializers.BooleanField(
+        help_text="The caller holds a case of it: what could sway the verdict is null."
+    )
+    score = serializers.FloatField(allow_null=True)
+    raw = serializers.FloatField(allow_null=True)
     p_violation = serializers.FloatField(allow_null=True)
-    tier = serializers.IntegerField()
-    action = serializers.ChoiceField(["pass", "review", "intervene"])
+    tier = serializers.IntegerField(allow_null=True)
+    action = serializers.ChoiceField(["pass", "review", "intervene"], allow_null=True)
     scorer_version = serializers.IntegerField()
     held_out = serializers.BooleanField()
-    signals = serializers.DictField()
+    signals = serializers.DictField(allow_null=True)
     context = serializers.DictField()  # type: ignore[assignment]  # named as DRF's attribute
     consent = ConsentSerializer()
 
@@ -103,7 +106,9 @@ class RecordDetailSerializer(RecordSerializer):
 
     input = serializers.JSONField(required=False)
     output = serializers.JSONField(required=False)
-    reasons = ReasonSerializer(many=True, required=False, help_text="contributions add up to raw")
+    reasons = ReasonSerializer(
+        many=True, required=False, allow_null=True, help_text="contributions add up to raw"
+    )
     intervention = serializers.DictField(
         required=False, allow_null=True, help_text="{kind: block} or {kind: replace, replacement}"
     )
@@ -122,6 +127,7 @@ def record(row: InferenceRecord) -> dict[str, Any]:
         "model_name": row.model_version.name,
         "model_version": row.model_version.version,
         "region": row.region,
+        "withheld": False,
         "score": row.score,
         "raw": row.raw,
         "p_violation": row.p_violation,
@@ -137,3 +143,11 @@ def record(row: InferenceRecord) -> dict[str, Any]:
             "basis": row.consent_basis,
         },
     }
+
+
+_SWAYING = ("score", "raw", "p_violation", "tier", "action", "signals", "reasons", "intervention")
+
+
+def withhold(told: dict[str, Any]) -> dict[str, Any]:
+    """A record's answer without what could sway a verdict on it."""
+    return told | {"withheld": True} | {name: None for name in _SWAYING if name in told}

@@ -1,14 +1,12 @@
 from django.urls import path
 
-from scoring.api import drift, invariants, records, scorers
+from scoring.api import drift, invariants, scorers
 
 _VERSION = "scorers/<slug:slug>/versions/<int:number>"
 
 urlpatterns = [
     path("drift", drift.ReportsView.as_view(), name="drift_reports"),
     path("drift/<int:report_id>", drift.ReportView.as_view(), name="drift_report"),
-    path("records", records.RecordsView.as_view(), name="records"),
-    path("records/<uuid:record_id>", records.RecordView.as_view(), name="record"),
     path("scorers/<slug:slug>/versions", scorers.VersionsView.as_view(), name="scorer_versions"),
     path(
         "scorers/<slug:slug>/invariants",

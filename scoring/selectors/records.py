@@ -1,6 +1,6 @@
 """Reads of records. Every query starts from a project and bounds the id where a time is given."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from scoring.models.records import RecordQuerySet
 FILTERS = frozenset(
     {"model", "version", "tier", "action", "region", "occurred_after", "occurred_before"}
 )
+_TOLD_BY_SCORE = frozenset({"tier", "action"})
 _BOUNDS = frozenset({"occurred_after", "occurred_before"})  # of the order itself
 _PAGING = frozenset({"cursor", "limit", "project"})
 
@@ -44,8 +45,14 @@ def find_payload(record_id: UUID) -> RecordPayload | None:
     return RecordPayload.objects.filter(pk=record_id).first()
 
 
-def records(actor: Actor, params: Mapping[str, str]) -> RecordQuerySet:
+def records(
+    actor: Actor, params: Mapping[str, str], *, withheld: Collection[UUID] = ()
+) -> RecordQuerySet:
     """The project's records that match the allow-listed filters, newest first.
+
+    Args:
+        withheld: records whose scores the actor is not to know; a filter that would tell of the
+            score leaves them out.
 
     Raises:
         InvalidInput: an unknown filter or a value of the wrong form.
@@ -66,6 +73,8 @@ def records(actor: Actor, params: Mapping[str, str]) -> RecordQuerySet:
         found = found.filter(action=by_label[params["action"]])
     if "region" in params:
         found = found.filter(region=_text(params, "region"))
+    if withheld and _TOLD_BY_SCORE & params.keys():
+        found = found.exclude(pk__in=list(withheld))
     return found.prefetch_related("model_version", "scorer_version").order_by("-id")
 
 

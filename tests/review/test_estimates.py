@@ -228,8 +228,10 @@ def test_bad_parameters_are_named(api, queue, params, path):
 
 
 def test_who_may_ask(project, other_project, queue):
-    assert asked(make_api(project, scopes=["datasets:read"]), queue).status_code == 200
-    assert asked(make_api(project, scopes=["records:write"]), queue).status_code == 403
+    for scope in ("datasets:read", "records:read", "policies:write"):
+        assert asked(make_api(project, scopes=[scope]), queue).status_code == 200
+    for scope in ("records:write", "review"):
+        assert asked(make_api(project, scopes=[scope]), queue).status_code == 403
     assert asked(make_api(other_project), queue).json()["value"] is None  # its own default queue
     assert make_api(project).get("estimates?metric=prevalence").json()["errors"][0]["path"] == (
         "queue"

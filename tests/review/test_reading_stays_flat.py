@@ -42,6 +42,28 @@ SELECT id, %(queue)s, 0, 9000000000000 + row_number() OVER (), 'open', '' FROM c
 """
 
 
+_HALF_ANSWERED = """
+WITH first AS (SELECT * FROM review_caseevidence ORDER BY id LIMIT 1),
+evidence AS (
+    INSERT INTO review_caseevidence ({columns}, record_id)
+    SELECT {columns}, gen_random_uuid() FROM first, generate_series(1, %(n)s)
+    RETURNING id, project_id
+), cases AS (
+    INSERT INTO review_case (id, project_id, queue_id, kind, evidence_id, state, n_slots,
+        escalation_reason)
+    SELECT gen_random_uuid(), project_id, %(queue)s, 'sampled', id, 'open', 1, '' FROM evidence
+    RETURNING id
+), ranked AS (
+    SELECT id, %(before)s - row_number() OVER () AS rank FROM cases
+), waiting AS (
+    INSERT INTO review_slot (case_id, queue_id, number, rank, state, ai_rater)
+    SELECT id, %(queue)s, 0, rank, 'open', '' FROM ranked
+)
+INSERT INTO review_slot (case_id, queue_id, number, rank, state, reviewer_id, ai_rater)
+SELECT id, %(queue)s, %(number)s, rank, 'done', %(user)s, %(rater)s FROM ranked
+"""
+
+
 def columns(table, *without):
     with connection.cursor() as cursor:
         cursor.execute(
@@ -58,6 +80,24 @@ def grow(queue, low, high):
         cursor.execute(_COPY_RECORDS.format(columns=columns("scoring_record", "external_id")), span)
         cursor.execute(
             _COPY_CASES.format(columns=columns("review_caseevidence", "record_id")), span
+        )
+        for table in (*BIG_TABLES, "review_caseevidence"):
+            cursor.execute(f"ANALYZE {table}")
+
+
+def half_answer(queue, n, before, user=None, rater=""):
+    """Cases of earlier rank that one has answered and that wait for somebody else."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _HALF_ANSWERED.format(columns=columns("review_caseevidence", "record_id")),
+            {
+                "n": n,
+                "queue": queue.pk,
+                "before": before,
+                "number": 1_000 if rater else 1,
+                "user": user and user.pk,
+                "rater": rater,
+            },
         )
         for table in (*BIG_TABLES, "review_caseevidence"):
             cursor.execute(f"ANALYZE {table}")
@@ -141,6 +181,28 @@ def test_a_claim_looks_at_as_many_rows_however_many_wait(site):
     small = rows_looked_at(claim)
     grow(site.queue, SMALL + 1, LARGE)
     assert rows_looked_at(claim) <= small + 60
+
+
+@pytest.mark.parametrize("kind", ["reviewer", "rater"])
+def test_a_claim_looks_at_as_many_rows_however_many_are_half_answered(site, kind):
+    def looked_at(n, before, number):
+        """By one who has answered `n` cases that are served before all others."""
+        if kind == "reviewer":
+            user = site.user("reviewer", f"reviewer-{number}@acme.example")
+            half_answer(site.queue, n, before, user=user)
+            api = site.api("review", acts_as=user)
+        else:
+            half_answer(site.queue, n, before, rater=f"judge-{number}")
+            api = site.api("review", ai_rater=f"judge-{number}")
+
+        def claim():
+            return api("post", f"queues/{site.queue.slug}/claim")
+
+        assert claim().status_code == 200
+        return rows_looked_at(claim)
+
+    small = looked_at(SMALL, -1_000_000, 1)
+    assert looked_at(LARGE, -2_000_000, 2) <= small + 60
 
 
 def test_a_filtered_list_goes_on_where_its_walk_ended(site, monkeypatch):

@@ -198,6 +198,23 @@ class TestDetail:
         Slot.objects.filter(pk=claim.slot.pk).update(lease_expires_at="2020-01-01T00:00:00Z")
         assert self.page(world, record).context["shown"].evidence is not None
 
+    def test_the_list_tells_no_score_of_a_record_in_hand(self, world, send):
+        held, other = send([make_record(1), make_record(2)])
+        lead, engineer = world.client("lead"), world.client("engineer")
+        lead.post(path_of(world, f"{held}/review"), {"queue": "default", "reason": "x"})
+        claim = claims.claim_next(world.actor("lead"), queue=queue_of(world))
+        page = lead.get(path_of(world))
+        shown = {str(row.record.pk): row.is_in_hand for row in page.context["rows"]}
+        assert shown == {held: True, other: False}
+        assert page.content.decode().count("you have a case of it in hand") == 1
+        assert page.content.decode().count("data-tier") == 1
+        for query in ("?tier=0", "?action=pass"):
+            assert ids(lead.get(path_of(world, query))) == [other]
+            assert set(ids(engineer.get(path_of(world, query)))) == {held, other}
+        assert "in hand" not in engineer.get(path_of(world)).content.decode()
+        Slot.objects.filter(pk=claim.slot.pk).update(lease_expires_at="2020-01-01T00:00:00Z")
+        assert lead.get(path_of(world)).content.decode().count("data-tier") == 2
+
 
 def image_piece():
     data = io.BytesIO()
