@@ -38,7 +38,7 @@ def fill(n_records: int, is_cold: bool) -> dict[str, Any]:
         taught = posteriors.refresh(actor, queue=queue)
         assert taught is not None
     _fill_window(project, 1, n_records)
-    windows.close_window(actor)
+    windows.close_window(actor, most_records=n_records)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE scoring_record")
         cursor.execute("VACUUM ANALYZE scoring_payload")

@@ -9,6 +9,7 @@ from oversight.jobs import services as jobs
 from oversight.jobs.models import Job
 from oversight.jobs.services import Progress
 from oversight.tenancy.actors import system_actor
+from oversight.tenancy.each_project import in_each_project
 from oversight.tenancy.models import Project
 from review.models import ReviewQueue
 from review.selectors import rounds as selectors
@@ -20,7 +21,6 @@ from review.services import (
     extra_rounds,
     learning,
     learning_schedule,
-    posteriors,
     refitting,
     rounds,
     schedule,
@@ -50,35 +50,28 @@ def run_round(job_id: str) -> str:
 
 @shared_task(name="review.tasks.draw_due_rounds", **_DRAWING)
 def draw_due_rounds() -> int:
-    drawn = 0
-    for project in Project.objects.all():
+    def draw(project: Project) -> int:
         actor = system_actor(project, "schedule")
         if windows.is_due(project, timedelta(minutes=project.window_minutes)):
-            windows.close_window(actor)
-        drawn += schedule.draw_missing(actor)
-    return drawn
+            windows.close_windows(actor)
+        return schedule.draw_missing(actor)
+
+    return sum(in_each_project(draw))
 
 
 @shared_task(name="review.tasks.refit_posteriors")
 def refit_posteriors() -> int:
-    queues = ReviewQueue.objects.select_related("project", "rubric").filter(is_paused=False)
-    return sum(
-        posteriors.refresh(system_actor(queue.project, "schedule"), queue=queue, anew=True)
-        is not None
-        for queue in queues
-    )
+    return sum(in_each_project(lambda project: schedule.refit(system_actor(project, "schedule"))))
 
 
 @shared_task(name="review.tasks.expire_cases")
 def expire_cases() -> int:
-    return sum(cuts.expire(system_actor(project, "schedule")) for project in Project.objects.all())
+    return sum(in_each_project(lambda project: cuts.expire(system_actor(project, "schedule"))))
 
 
 @shared_task(name="review.tasks.report_drift")
 def report_drift() -> int:
-    return sum(
-        len(drift.run(system_actor(project, "schedule"))) for project in Project.objects.all()
-    )
+    return sum(in_each_project(lambda project: len(drift.run(system_actor(project, "schedule")))))
 
 
 @shared_task(name="review.tasks.export_dataset")
@@ -103,9 +96,4 @@ def learn(job_id: str) -> str:
 
 @shared_task(name="review.tasks.learn_where_due")
 def learn_where_due() -> int:
-    asked = [
-        ask(project)
-        for project in Project.objects.all()
-        for ask in (learning_schedule.ask_if_due, learning_schedule.ask_to_refit_if_due)
-    ]
-    return sum(job is not None for job in asked)
+    return sum(in_each_project(learning_schedule.ask_where_due))

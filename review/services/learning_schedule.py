@@ -28,6 +28,12 @@ REFIT_AT_MOST_EVERY = timedelta(hours=23)  # a refit reads the whole baseline wi
 _SHARE = 10  # new verdicts, as 1/10 of those that the last run had
 
 
+def ask_where_due(project: Project) -> int:
+    """Ask for all that is due in the project; returns the number of jobs."""
+    asked = [ask_if_due(project), ask_to_refit_if_due(project)]
+    return sum(job is not None for job in asked)
+
+
 def ask_if_due(project: Project) -> Job | None:
     """Ask for a round of learning where one is due; None where it is not."""
     queue = ReviewQueue.objects.filter(project=project).order_by("pk").first()

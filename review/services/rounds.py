@@ -73,9 +73,9 @@ def check_budget(budget: int | None) -> None:
 
 
 def run(actor: Actor, *, queue: ReviewQueue, budget: int | None = None) -> list[SamplingRound]:
-    """Close the window and draw every window that this queue has not drawn yet, oldest first."""
+    """Close what is open, and draw every window that this queue has not drawn yet, oldest first."""
     access.require(actor, "rounds:run")
-    windows.close_window(actor)
+    windows.close_windows(actor)
     drawn: list[SamplingRound] = []
     for window in undrawn_windows(queue):
         drawn += draw_window(actor, queue=queue, window=window, budget=budget, wait=True)

@@ -1,23 +1,32 @@
 """Drift of stored records: what is compared, what is told, and that nothing is taken twice."""
 
 import threading
+from datetime import datetime, timedelta
 
 import numpy as np
 import pytest
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from oversight.audit.models import AuditEvent
 from oversight.tenancy.actors import system_actor
+from oversight.tenancy.models import Project
 from scoring.core.state import from_bytes
 from scoring.models import (
     BaselineCheckpoint,
     DriftReference,
     DriftReport,
     InferenceRecord,
+    IngestBatch,
+    ModelVersion,
+    Window,
     WindowShare,
 )
 from scoring.selectors.drift import CALM_AFTER, active_shifts
-from scoring.services.drift import runs
+from scoring.services import fitting, retention, scorers
+from scoring.services.drift import runs, spans
 from tests.drifting import made_records, report, window_of
 
 
@@ -202,3 +211,74 @@ def test_two_workers_at_once_make_one_report(project, stream):
     assert len(made) == DriftReport.objects.count() == 1
     whole = BaselineCheckpoint.objects.get(name="")
     assert whole.n_absorbed + whole.n_refused == 200
+
+
+def leave_behind(project, number):
+    """Windows of long ago whose records retention has removed: what is left of each."""
+    ago = timezone.now() - timedelta(days=50)
+    model = ModelVersion.objects.get(project=project)
+    first = Window.objects.filter(project=project).count() + 1
+    left = Window.objects.bulk_create(
+        Window(project=project, number=first + i, closed_at=ago + timedelta(hours=i), n_records=900)
+        for i in range(number)
+    )
+    IngestBatch.objects.bulk_create(
+        IngestBatch(project=project, window=window, n_records=900, merkle_root=b"")
+        for window in left
+    )
+    WindowShare.objects.bulk_create(
+        WindowShare(window=window, model_version=model, n_records=900) for window in left
+    )
+
+
+def plan_of(statement):
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {statement}")
+        return "\n".join(line for (line,) in cursor.fetchall())
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("is_fitted", [False, True])
+def test_a_reference_that_has_expired_is_renewed_from_what_lives_alone(project, api, is_fitted):
+    """At a price that does not grow with what has expired, and without reading what came later."""
+    ago = timedelta(days=60)
+    old = list(made_records(0, 400))
+    for record in old:
+        moment = datetime.fromisoformat(record["occurred_at"]) - ago
+        record["occurred_at"] = moment.isoformat()
+    window_of(api, project, old)
+    actor = system_actor(project)
+    if is_fitted:
+        scorers.release(actor, version=fitting.fit(actor, kind="percentile"))
+    report(project)
+    source = DriftReference.Source.BASELINE if is_fitted else DriftReference.Source.OLDEST
+    assert DriftReference.objects.get().source == source
+    Window.objects.update(closed_at=timezone.now() - ago)
+    Project.objects.update(retention_days=30)
+    project.refresh_from_db()
+    assert retention.enforce().n_partitions > 0
+    leave_behind(project, 4)
+    window_of(api, project, made_records(400, 240), hours=50 * 24)
+    window_of(api, project, made_records(640, 150))
+
+    def renewed():
+        with transaction.atomic(), CaptureQueriesContext(connection) as asked:
+            assert report(project) == []
+            made = DriftReference.objects.get(through__gt=1)
+            transaction.set_rollback(True)
+        return made, [query["sql"] for query in asked]
+
+    spans.count_new_windows(project)
+    made, few = renewed()
+    assert (made.source, made.n_records) == (DriftReference.Source.OLDEST, 240)
+    of_baseline = [statement for statement in few if '"ingested_at" <=' in statement]
+    assert len(of_baseline) == is_fitted
+    for statement in of_baseline:
+        assert "scoring_record_p" not in plan_of(statement)
+    Window.objects.filter(number__gt=5).update(number=F("number") + 100)
+    leave_behind(project, 40)
+    again, many = renewed()
+    assert (again.n_records, len(many)) == (240, len(few))
+    assert report(project) == []
+    (compared,) = report(project)
+    assert (compared.n_reference, compared.n_compared, compared.n_records) == (240, 150, 150)

@@ -5,10 +5,9 @@ suffice. The choice is pinned as ids, so that every report means the same past u
 version is released; ids that were erased or have expired since drop out.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
-
-from django.db.models import Sum
 
 from oversight.tenancy.models import Project
 from scoring.models import (
@@ -20,11 +19,12 @@ from scoring.models import (
     Window,
 )
 from scoring.models.records import RecordQuerySet
-from scoring.services.drift import samples
+from scoring.services.drift import samples, spans
 
 MIN_RECORDS = 200
 MAX_RECORDS = 2_000
 _ID_BYTES = 16
+_MILLISECOND = timedelta(milliseconds=1)  # the precision of ids
 
 
 def find_reference(
@@ -92,11 +92,11 @@ def _of_baseline(
     first, last = (datetime.fromisoformat(baseline[end]) for end in ("first", "last"))
     found = samples.usable(
         InferenceRecord.objects.of(project)
-        .within(since=first)
+        .within(since=first, until=last + _MILLISECOND)
         .filter(occurred_at__lte=last, ingested_at__lte=scorer.created_at, model_version=model.pk)
     )
     about = int(baseline["models"][model.name])
-    ids = _drawn(project, model, found, about)
+    ids = _drawn(project, model, found, about, MAX_RECORDS)
     if len(ids) < MIN_RECORDS:
         return None
     return pin(model, scorer, DriftReference.Source.BASELINE, ids)
@@ -106,31 +106,40 @@ def _of_oldest(
     project: Project, model: ModelVersion, scorer: ScorerVersion
 ) -> DriftReference | None:
     """The first windows of the model version that hold enough of it together."""
-    windows = Window.objects.filter(project=project, shares__model_version=model)
-    n, taken = 0, []
-    for window in windows.annotate(n_of_model=Sum("shares__n_records")).order_by("number"):
-        taken.append(window)
+    ids: list[UUID] = []
+    n, group = 0, []
+    for window in spans.living_windows(project, model):
+        group.append(window)
         n += window.n_of_model
-        if n < MIN_RECORDS:
+        if len(ids) + n < MIN_RECORDS:
             continue
-        batches = IngestBatch.objects.filter(window__in=taken).values_list("pk", flat=True)
-        found = samples.usable(
-            InferenceRecord.objects.filter(
-                project=project, batch__in=list(batches), model_version=model.pk
-            )
-        )
-        ids = _drawn(project, model, found, n)
+        ids += _drawn_from(project, model, group, n, MAX_RECORDS - len(ids))
         if len(ids) >= MIN_RECORDS:  # erasures since the windows were counted may ask for more
             source = DriftReference.Source.OLDEST
             return pin(model, scorer, source, ids, through=window.number)
+        n, group = 0, []
     return None
 
 
-def _drawn(project: Project, model: ModelVersion, found: RecordQuerySet, about: int) -> list[UUID]:
+def _drawn_from(
+    project: Project, model: ModelVersion, windows: Sequence[Window], about: int, most: int
+) -> list[UUID]:
+    batches = IngestBatch.objects.filter(window__in=windows).values_list("pk", flat=True)
+    found = samples.usable(
+        InferenceRecord.objects.filter(
+            project=project, batch__in=list(batches), model_version=model.pk
+        )
+    )
+    return _drawn(project, model, found, about, most)
+
+
+def _drawn(
+    project: Project, model: ModelVersion, found: RecordQuerySet, about: int, most: int
+) -> list[UUID]:
     return samples.draw(
         found,
         about=about,
-        most=MAX_RECORDS,
+        most=most,
         seed=bytes(project.hash_key),
         stream=f"drift-reference-{model.pk}",
     )

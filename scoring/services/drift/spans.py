@@ -9,9 +9,11 @@ report keeps its own level; no report has to know what the others found.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Exists, OuterRef, Sum
+from django.db.models import Count, Exists, OuterRef, QuerySet, Sum
+from django.db.models.functions import Now
 
 from oversight.tenancy.models import Project
 from scoring.models import DriftReport, InferenceRecord, ModelVersion, Window, WindowShare
@@ -63,6 +65,20 @@ def count_new_windows(project: Project) -> int:
     return n
 
 
+def living_windows(project: Project, model: ModelVersion) -> QuerySet[Any]:
+    """The windows whose records of a model version the project's retention keeps, in order.
+
+    Each with `n_of_model`, how many were counted. What came in late into one may have gone.
+    """
+    retention = timedelta(days=project.retention_days)
+    return (
+        Window.objects.filter(project=project, closed_at__gt=Now() - retention)
+        .filter(shares__model_version=model)
+        .annotate(n_of_model=Sum("shares__n_records"))
+        .order_by("number")
+    )
+
+
 def find_due(
     project: Project, model: ModelVersion, *, after: int, since: datetime | None
 ) -> Span | None:
@@ -86,11 +102,7 @@ def find_due(
     )
     if last is not None:
         after = max(after, last.window.number)
-    waiting = list(
-        Window.objects.filter(project=project, number__gt=after, shares__model_version=model)
-        .annotate(n_of_model=Sum("shares__n_records"))
-        .order_by("number")
-    )
+    waiting = list(living_windows(project, model).filter(number__gt=after))
     if since is not None:
         waiting = [window for window in waiting if window.closed_at > since]
     n_records = sum(window.n_of_model for window in waiting)
