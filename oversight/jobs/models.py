@@ -88,3 +88,8 @@ class Tick(models.Model):
     failed_at = models.DateTimeField(null=True)
     error = models.TextField(blank=True)  # the last failure's
     result = models.JSONField(null=True)  # of the last run that went well
+
+    @property
+    def error_kind(self) -> str:
+        """The error's class. Its text may name other projects, and is for whoever reads the log."""
+        return self.error.partition(":")[0]

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from oversight.jobs.models import Job, JobAttempt
+from oversight.jobs.models import Job, JobAttempt, Tick
 from oversight.lib import errors
 from oversight.tenancy.access import require
 from oversight.tenancy.actors import Actor
@@ -91,3 +91,8 @@ def dead_letters(actor: Actor, limit: int = 50) -> list[Job]:
 def attempts(job: Job) -> list[JobAttempt]:
     """Every try at a job, in order."""
     return list(job.ledger.order_by("number"))
+
+
+def ticks() -> list[Tick]:
+    """How the installation's scheduled tasks fare, by name."""
+    return list(Tick.objects.order_by("task"))

@@ -20,6 +20,7 @@ from oversight.audit import services as audit
 from oversight.jobs import lease, selectors
 from oversight.jobs.models import Job, JobAttempt
 from oversight.lib import errors
+from oversight.lib.logs import describe
 from oversight.tenancy.actors import Actor, system_actor
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ def run(job_id: str | UUID, work: Callable[[Job, Progress], dict[str, Any] | Non
             _finish(job, Job.Status.FAILED, of=[Job.Status.RUNNING], error=error.message)
             return "failed"
         except Exception as error:
-            text = f"{type(error).__name__}: {error}"
+            text = describe(error)
             _close_attempt(job, JobAttempt.Outcome.ERROR, text)
             _held(job).update(error=text[:_LONGEST_ERROR])
             raise

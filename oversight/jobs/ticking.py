@@ -29,7 +29,7 @@ class RecordedTask(Task):
 
     def on_failure(self, exc: Exception, task_id: str, args: Any, kwargs: Any, einfo: Any) -> None:
         text = describe(exc)[:_LONGEST_ERROR]
-        logger.error("task %s failed: %s", self.name, type(exc).__name__)
+        logger.error("task %s failed: %s", self.name, text)
         _count(self.name, n_failures=F("n_failures") + 1, failed_at=Now(), error=text)
 
 

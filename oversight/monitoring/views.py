@@ -13,7 +13,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.values import ValueClass
 
 from oversight.jobs import selectors as jobs
-from oversight.jobs.models import Tick
 from oversight.lib import errors
 from oversight.lib.environ import IS_FORWARDED
 from oversight.monitoring.state import RECONCILE, StateCollector
@@ -45,7 +44,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
 def health(request: HttpRequest, project: str) -> HttpResponse:
     """Scheduled tasks, findings of the reconciler, and the project's dead letters."""
     actor = access_project(request.user, project, "project:write")
-    ticks = list(Tick.objects.order_by("task"))
+    ticks = jobs.ticks()
     reconciled = next((tick for tick in ticks if tick.task == RECONCILE), None)
     found = (reconciled.result or {}) if reconciled is not None else {}
     context = {

@@ -145,10 +145,17 @@ class TestHealthPage:
             succeeded_at="2030-01-01T00:00:00Z",
             result={"jobs_without_worker": 3, "partitions_missing": 0},
         )
-        Tick.objects.create(task="some.tick", n_failures=2, failed_at="2030-01-01T00:00:00Z")
+        Tick.objects.create(
+            task="some.tick",
+            n_failures=2,
+            failed_at="2030-01-01T00:00:00Z",
+            error="ProjectsFailed: another-project (ValueError)",
+        )
         page = world.client("owner").get(f"/p/{world.slug}/settings/health").content.decode()
         assert "jobs without worker" in page
         assert "partitions missing" not in page
         assert "&lt;i&gt;no disk&lt;/i&gt;" in page
         assert "some.tick" in page
+        assert "ProjectsFailed" in page
+        assert "another-project" not in page
         assert world.client("lead").get(f"/p/{world.slug}/settings/health").status_code == 403

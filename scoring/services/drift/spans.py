@@ -54,7 +54,7 @@ def count_new_windows(project: Project) -> int:
     n = 0
     for window in uncounted.order_by("number"):
         batches = list(window.batches.values_list("pk", flat=True))
-        found = samples.usable(InferenceRecord.objects.filter(project=project, batch__in=batches))
+        found = samples.usable(InferenceRecord.objects.filter(project=project, batch__any=batches))
         counts = found.order_by().values_list("model_version").annotate(n=Count("*"))
         shares = [
             WindowShare(window=window, model_version_id=model, n_records=n) for model, n in counts
