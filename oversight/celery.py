@@ -35,6 +35,10 @@ _CONF: dict[str, Any] = {
     "worker_max_tasks_per_child": 500,
     # What runs goes on; the broker gives it out again, and that copy finds the lease taken.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
+    # Nobody commands workers through the broker. Without it they subscribe to nothing: redis-py
+    # renews a subscription's lost connection by itself, and then reads from it for ever, in the
+    # loop that should fetch tasks.
+    "worker_enable_remote_control": False,
     "broker_connection_retry_on_startup": True,
     "broker_transport_options": {
         "visibility_timeout": 1_800,
