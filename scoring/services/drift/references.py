@@ -126,7 +126,9 @@ def _drawn_from(
 ) -> list[UUID]:
     batches = IngestBatch.objects.filter(window__in=windows).values_list("pk", flat=True)
     found = samples.usable(
-        InferenceRecord.objects.filter(project=project, batch__any=batches, model_version=model.pk)
+        InferenceRecord.objects.filter(
+            project=project, batch__any=list(batches), model_version=model.pk
+        )
     )
     return _drawn(project, model, found, about, most)
 

@@ -120,7 +120,7 @@ def _drawn(project: Project, span: Span, since: datetime | None) -> Records:
     batches = IngestBatch.objects.filter(window__in=span.windows).values_list("pk", flat=True)
     found = samples.usable(
         InferenceRecord.objects.filter(
-            project=project, batch__any=batches, model_version=span.model.pk
+            project=project, batch__any=list(batches), model_version=span.model.pk
         )
     )
     if since is not None:
