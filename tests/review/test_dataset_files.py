@@ -140,7 +140,7 @@ def test_a_cancelled_job_leaves_no_folder(api, owner, queue, send):
 
         return datasets.build(job, CancelledMeanwhile())
 
-    assert jobs.run(job.pk, work) == "failed"
+    assert jobs.run(job.pk, work) == "lost"
     assert Job.objects.get(pk=job.pk).status == "cancelled"
     dataset.refresh_from_db()
     assert dataset.completed_at is None
