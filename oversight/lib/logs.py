@@ -43,11 +43,12 @@ def describe(error: BaseException) -> str:
     return " ".join([f"{name}: SQLSTATE {source.sqlstate}", *filter(None, places)])
 
 
-def _traces(error: BaseException) -> Iterator[str]:
-    """The stacks of an error and of what led to it, the first cause first."""
+def _traces(error: BaseException, told: frozenset[int] = frozenset()) -> Iterator[str]:
+    """The stacks of an error and of what led to it, the first cause first, each once."""
+    told |= {id(error)}
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before is not None:
-        yield from _traces(before)
+    if before is not None and id(before) not in told:
+        yield from _traces(before, told)
         yield "\nwhich led to\n\n"
     yield from traceback.format_tb(error.__traceback__)
     yield describe(error) + "\n"

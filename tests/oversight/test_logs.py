@@ -56,3 +56,11 @@ def test_what_has_no_row_in_it_is_told_as_it_is(db):
         Project.objects.create(slug="a\x00b")
     assert "NUL" in describe(caught.value)
     assert describe(ValueError("plain")) == "ValueError: plain"
+
+
+def test_an_error_that_names_itself_as_its_cause_is_told_once():
+    error = ValueError("plain")
+    try:
+        raise error from error
+    except ValueError:
+        assert logged(error)["exception"].count("ValueError: plain") == 1
