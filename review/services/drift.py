@@ -2,10 +2,11 @@
 
 The reference of a verdict rate is the first windows judged under a rubric version that suffice;
 labels of other rubric versions are not pooled with them. Each queue and model version has reports
-of its own; together they alarm falsely at most once in `spans.MEAN_TIME_BETWEEN` on average.
+of its own, and waits for no other; together they alarm falsely at most once in
+`spans.MEAN_TIME_BETWEEN` on average.
 """
 
-import logging
+from bisect import bisect_right
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -15,29 +16,21 @@ from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project
 from review.models import CaseResolution, ReviewQueue
 from review.selectors import judged_windows
-from review.selectors.judged_windows import Judged
-from scoring.core.baseline import BaselineError
-from scoring.core.drift.contract import DriftError
-from scoring.models import DriftReport, ModelVersion, Window
+from review.selectors.judged_windows import Judged, Source
+from scoring.models import DriftReport, ModelVersion, Window, WindowShare
 from scoring.services.drift import runs, samples, spans, verdict_rates
 from scoring.services.drift.verdict_rates import Verdicts
 
-logger = logging.getLogger(__name__)
-
 MIN_REFERENCE = 100
 MIN_COMPARED = 50
+MOST_WINDOWS = 500  # in a report, where they hold enough
 
 
 def run(actor: Actor) -> list[DriftReport]:
     """Every drift report that is due in the actor's project; safe to run twice."""
-    made: list[DriftReport] = []
-    try:
-        made += runs.run(actor, confirmed=confirmed_violations)
-        for queue in ReviewQueue.objects.filter(project=actor.project).order_by("pk"):
-            made += report_verdicts(actor, queue=queue)
-    except (DriftError, BaselineError):
-        # One project's odd data must not keep the others waiting; the next tick tries again.
-        logger.exception("drift of %s could not be computed", actor.project.slug)
+    made = runs.run(actor, confirmed=confirmed_violations)
+    for queue in ReviewQueue.objects.filter(project=actor.project).order_by("pk"):
+        made += report_verdicts(actor, queue=queue)
     return made
 
 
@@ -50,56 +43,43 @@ def confirmed_violations(project: Project, ids: list[UUID]) -> set[UUID]:
 
 
 def report_verdicts(actor: Actor, *, queue: ReviewQueue) -> list[DriftReport]:
-    """Compare what was found in the queue's settled windows since the last reports."""
-    rounds = judged_windows.settled_rounds(queue, after=_last_of_all(queue))
-    news = judged_windows.judged(rounds, samples.SEGMENTS)
-    if len(news) < MIN_COMPARED:
-        return []
-    form = max(news, key=lambda one: one.window).form
-    news = [one for one in news if one.form == form]
-    models = sorted({one.model_version for one in news})
-    windows = {made.window.number: made.window for made in rounds}
+    """Compare what was found in the queue's settled windows since each model version's report."""
+    unsettled = judged_windows.unsettled(queue)
     reports = []
-    for model in ModelVersion.objects.filter(pk__in=models):
-        mine = [one for one in news if one.model_version == model.pk]
-        report = _report(actor, queue, model, form, mine, windows, n_models=len(models))
+    for model in ModelVersion.objects.filter(project=actor.project).order_by("pk"):
+        last = verdict_rates.last_report(model, queue.slug)
+        after = 0 if last is None else last.window.number
+        newer = WindowShare.objects.filter(model_version=model, window__number__gt=after)
+        report = _report(actor, queue, model, last, unsettled) if newer.exists() else None
         if report is not None:
             reports.append(report)
     return reports
-
-
-def _last_of_all(queue: ReviewQueue) -> int:
-    """The number of the window that every model version's last report has reached."""
-    newest: dict[int, int] = {}
-    for model, number in DriftReport.objects.filter(
-        project=queue.project, kind=DriftReport.Kind.VERDICTS, queue=queue.slug
-    ).values_list("model_version", "window__number"):
-        newest[model] = max(number, newest.get(model, 0))
-    return min(newest.values(), default=0)
 
 
 def _report(
     actor: Actor,
     queue: ReviewQueue,
     model: ModelVersion,
-    form: int,
-    news: Sequence[Judged],
-    windows: dict[int, Window],
-    *,
-    n_models: int,
+    last: DriftReport | None,
+    unsettled: Sequence[int],
 ) -> DriftReport | None:
-    reference = _reference(queue, model, form)
+    after = 0 if last is None else last.window.number
+    before = _first_beyond(unsettled, after)
+    form = judged_windows.newest_form(queue, model, after=after, before=before)
+    if form is None:
+        return None
+    source = Source(queue, model, form)
+    if judged_windows.n_judged(source, after=after, before=before) < MIN_COMPARED:
+        return None
+    reference, through = _reference(source, unsettled)
     if len(reference) < MIN_REFERENCE:
         return None
-    last = verdict_rates.last_report(model, queue.slug)
-    after = max(one.window for one in reference)
-    if last is not None:
-        after = max(after, last.window.number)
-    mine = [one for one in news if one.window > after]
-    if len(mine) < MIN_COMPARED:
+    looked, news = _news(source, max(after, through), unsettled)
+    if len(news) < MIN_COMPARED:
         return None
-    looked = [windows[number] for number in sorted({one.window for one in mine})]
     elapsed = spans.FIRST if last is None else looked[-1].closed_at - last.window.closed_at
+    since = looked[-1].closed_at - max(elapsed, spans.ACTIVE)
+    n_models = judged_windows.n_models(queue, since=min(since, looked[0].closed_at))
     n_queues = ReviewQueue.objects.filter(project=actor.project).count()
     share = elapsed / spans.MEAN_TIME_BETWEEN / (n_models * n_queues)
     return verdict_rates.report(
@@ -108,36 +88,44 @@ def _report(
         queue=queue.slug,
         windows=looked,
         reference=_verdicts(reference),
-        compared=_verdicts(mine),
+        compared=_verdicts(news),
         level=min(spans.HIGHEST_LEVEL, share),
     )
 
 
-def _reference(queue: ReviewQueue, model: ModelVersion, form: int) -> list[Judged]:
-    """The first settled windows judged under the rubric version, until enough was judged."""
-    first = (
-        CaseResolution.objects.filter(
-            rubric_version=form,
-            case__selection__round__queue=queue,
-            case__evidence__model_version=model,
-        )
-        .order_by("case__selection__round__window__number")
-        .values_list("case__selection__round__window__number", flat=True)
-        .first()
-    )
-    if first is None:
-        return []
+def _reference(source: Source, unsettled: Sequence[int]) -> tuple[list[Judged], int]:
+    """The first settled windows judged, until enough was; and the number of the last of them."""
+    first = judged_windows.first_window(source)
     found: list[Judged] = []
-    by_window: dict[int, list[Judged]] = {}
-    rounds = judged_windows.settled_rounds(queue, after=first - 1)
-    for one in judged_windows.judged(rounds, samples.SEGMENTS):
-        if one.form == form and one.model_version == model.pk:
-            by_window.setdefault(one.window, []).append(one)
-    for number in sorted(by_window):
+    through = after = 0 if first is None else first - 1
+    before = _first_beyond(unsettled, after)
+    for window, judged in judged_windows.read(source, samples.SEGMENTS, after=after, before=before):
+        found += judged
+        through = window.number
         if len(found) >= MIN_REFERENCE:
             break
-        found += by_window[number]
-    return found
+    return found, through
+
+
+def _news(
+    source: Source, after: int, unsettled: Sequence[int]
+) -> tuple[list[Window], list[Judged]]:
+    """What was judged beyond a window, in as many settled windows as a report takes."""
+    looked: list[Window] = []
+    found: list[Judged] = []
+    before = _first_beyond(unsettled, after)
+    for window, judged in judged_windows.read(source, samples.SEGMENTS, after=after, before=before):
+        if judged:
+            looked.append(window)
+            found += judged
+        if len(looked) >= MOST_WINDOWS and len(found) >= MIN_COMPARED:
+            break
+    return looked, found
+
+
+def _first_beyond(unsettled: Sequence[int], after: int) -> int:
+    """The first unsettled window beyond another, before which all is settled."""
+    return unsettled[min(bisect_right(unsettled, after), len(unsettled) - 1)]
 
 
 def _verdicts(found: Sequence[Judged]) -> Verdicts:

@@ -26,7 +26,7 @@ HIGHEST_LEVEL = 0.05
 MIN_RECORDS = 100
 MOST_PERMUTATIONS = 9_999
 _MOST_FAMILIES = 2
-_ACTIVE = timedelta(days=7)
+ACTIVE = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ def find_due(
         return None
     elapsed = FIRST if last is None else waiting[-1].closed_at - last.window.closed_at
     active = shares.model.objects.filter(
-        window__project=project, window__closed_at__gt=waiting[-1].closed_at - _ACTIVE
+        window__project=project, window__closed_at__gt=waiting[-1].closed_at - ACTIVE
     )
     n_models = active.exclude(model_version=None).values("model_version").distinct().count()
     level = min(HIGHEST_LEVEL, elapsed / MEAN_TIME_BETWEEN / max(1, n_models))
