@@ -7,7 +7,6 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings as django_settings
-from django.db import connection
 from django.test import TransactionTestCase
 
 from oversight.tenancy import services
@@ -16,6 +15,7 @@ from oversight.tenancy.models import Membership, Project, Role
 from review.models import ReviewQueue
 from review.services.starter import equip_project
 from tests.factories import Api, make_api, make_member, make_project, make_record
+from tests.sessions import without_triggers
 from tests.worlds import World
 
 # A busy machine is no defect of what is tested.
@@ -58,13 +58,8 @@ def _flush_past_triggers() -> Iterator[None]:
     flush = TransactionTestCase._fixture_teardown
 
     def flush_without_triggers(case: TransactionTestCase) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")
-        try:
+        with without_triggers():
             flush(case)
-        finally:
-            with connection.cursor() as cursor:
-                cursor.execute("SET session_replication_role = DEFAULT")
 
     TransactionTestCase._fixture_teardown = flush_without_triggers
     yield

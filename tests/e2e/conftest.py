@@ -9,6 +9,7 @@ from typing import Any
 
 import axe_playwright_python
 import pytest
+from django.db import connections
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
 
 from tests.browser import require_browser
@@ -30,6 +31,9 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+        # While Playwright's event loop runs, Django keeps connections apart from those that this
+        # thread has without one. Nobody could end them after the loop.
+        connections.close_all()
 
 
 @dataclass

@@ -1,13 +1,12 @@
 """People, links and keys: what may happen, as sentences."""
 
-import threading
 from datetime import timedelta
+from functools import partial
 from io import StringIO
 
 import pytest
 from django.contrib.auth.hashers import check_password
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import Client
 
 from oversight.audit.models import AuditEvent
@@ -16,6 +15,7 @@ from oversight.tenancy import services
 from oversight.tenancy.access import access_key
 from oversight.tenancy.actors import key_actor
 from oversight.tenancy.models import ApiKey, Invitation, Membership, PasswordReset, Project, User
+from tests.sessions import all_at_once
 from tests.worlds import Api, World
 
 PASSWORD = "correct horse battery"
@@ -94,25 +94,16 @@ def test_of_two_owners_who_remove_each_other_at_once_one_remains(make_world):
     users = [world.user("owner"), world.user("owner", "second@race.example")]
     members = [Membership.objects.get(user=user) for user in users]
     actors = [world.actor("owner")] * 2
-    barrier, outcomes = threading.Barrier(2), []
 
     def remove(actor, member):
         try:
-            barrier.wait()
             services.remove_member(actor, membership_id=member.pk)
-            outcomes.append("removed")
         except errors.Conflict:
-            outcomes.append("refused")
-        finally:
-            connection.close()
+            return "refused"
+        return "removed"
 
-    threads = [
-        threading.Thread(target=remove, args=pair) for pair in zip(actors, members, strict=True)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    pairs = zip(actors, members, strict=True)
+    outcomes = all_at_once(*[partial(remove, *pair) for pair in pairs])
     assert sorted(outcomes) == ["refused", "removed"]
     assert Membership.objects.filter(project=world.project, role="owner").count() == 1
 

@@ -11,6 +11,7 @@ from oversight.audit import checkpoints, services
 from oversight.audit.models import AuditEvent, AuditLink
 from oversight.audit.verify import verify
 from oversight.tenancy.actors import system_actor
+from tests.sessions import without_triggers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 N = 6
@@ -29,13 +30,9 @@ def project(make_world):
 
 def as_owner(sql, *params):
     """What the database's owner may do, in one transaction without triggers and constraints."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        try:
-            cursor.execute(sql, params)
-            assert cursor.rowcount > 0
-        finally:
-            cursor.execute("SET session_replication_role = DEFAULT")
+    with without_triggers(), connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        assert cursor.rowcount > 0
 
 
 def last(project):

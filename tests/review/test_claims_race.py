@@ -1,16 +1,15 @@
 """Claims and answers at once, on real connections: no slot twice, none idle, no verdict twice."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
-from django.db import connection
 
 from oversight.audit.models import AuditEvent
 from oversight.tenancy.models import Role
 from review.models import CaseResolution, Slot, Verdict
 from review.services import claims, rounds, verdicts
 from tests.factories import make_api, make_member, make_record
+from tests.sessions import all_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,17 +27,12 @@ def test_two_hundred_claims_over_twenty_cases(project, owner, queue):
     places = Slot.objects.filter(queue=queue).count()
     assert places == N_CASES * 9
     reviewers = [make_member(project, Role.REVIEWER) for _ in range(N_REVIEWERS)]
-    start = threading.Barrier(N_REVIEWERS)
 
     def claim_ten(reviewer):
-        start.wait()
-        try:
-            return [claims.claim_next(reviewer, queue=queue) for _ in range(N_PLACES)]
-        finally:
-            connection.close()
+        return [claims.claim_next(reviewer, queue=queue) for _ in range(N_PLACES)]
 
-    with ThreadPoolExecutor(N_REVIEWERS) as pool:
-        got = [c for batch in pool.map(claim_ten, reviewers) for c in batch if c is not None]
+    batches = all_at_once(*[partial(claim_ten, reviewer) for reviewer in reviewers])
+    got = [c for batch in batches for c in batch if c is not None]
     assert len(got) == places, "a slot stayed idle although reviewers asked for it"
     assert len({claim.slot.pk for claim in got}) == places, "a slot was given twice"
     assert len({(claim.case.pk, claim.slot.reviewer_id) for claim in got}) == places
@@ -51,17 +45,8 @@ def test_one_reviewer_in_many_tabs_never_has_two_places_of_a_case(project, owner
     make_api(project).post("records", {"records": [make_record(i) for i in range(8)]})
     rounds.run(owner, queue=queue, budget=8)
     reviewer = make_member(project)
-    start = threading.Barrier(8)
-
-    def claim_one(_):
-        start.wait()
-        try:
-            return claims.claim_next(reviewer, queue=queue)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(8) as pool:
-        got = [claim for claim in pool.map(claim_one, range(8)) if claim is not None]
+    claim_one = partial(claims.claim_next, reviewer, queue=queue)
+    got = [claim for claim in all_at_once(*[claim_one] * 8) if claim is not None]
     assert len({claim.case.pk for claim in got}) == len(got)
 
 
@@ -70,23 +55,15 @@ def test_an_answer_sent_twice_at_once_is_one_verdict(project, owner, queue):
     rounds.run(owner, queue=queue, budget=8)
     reviewer = make_member(project)
     claim = claims.claim_next(reviewer, queue=queue)
-    start = threading.Barrier(4)
-
-    def answer(_):
-        start.wait()
-        try:
-            return verdicts.submit(
-                reviewer,
-                case_id=claim.case.pk,
-                claim_token=claim.token,
-                answers={"violation": True},
-                note="Says it outright.",
-            )
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-        got = list(pool.map(answer, range(4)))
+    answer = partial(
+        verdicts.submit,
+        reviewer,
+        case_id=claim.case.pk,
+        claim_token=claim.token,
+        answers={"violation": True},
+        note="Says it outright.",
+    )
+    got = all_at_once(*[answer] * 4)
     assert len({verdict.pk for verdict in got}) == 1
     assert {verdict.note.note for verdict in got} == {"Says it outright."}
     assert Verdict.objects.filter(case=claim.case).count() == 1

@@ -19,6 +19,7 @@ from scoring.services.drift import verdict_rates
 from scoring.services.drift.verdict_rates import Verdicts
 from tests.factories import make_record
 from tests.judging import judge
+from tests.sessions import without_triggers
 
 pytestmark = pytest.mark.django_db
 
@@ -106,7 +107,9 @@ def test_a_version_follows_another_that_is_judged_no_more(project, queue, judged
     last = judged_window(36, version="2")
     (made,) = drift.run(actor)
     assert (retired.model_version.version, made.model_version.version) == ("1", "2")
-    assert (made.window, made.n_reference, made.n_compared) == (last, 45, 36)
+    assert (made.window, made.first_window) == (last, last.number)
+    assert 40 <= made.n_reference <= 45  # what is held out is drawn up to a budget of its own
+    assert 30 <= made.n_compared <= 36
 
 
 @pytest.mark.usefixtures("few_suffice")
@@ -129,11 +132,12 @@ def test_an_unfinished_draw_waits(project, api, queue, send, judged_window):
     waiting = rounds.run(actor, queue=queue, budget=50)
     judge(api, queue, 40)
     assert drift.run(actor) == []
-    SamplingRound.objects.filter(pk__in=[made.pk for made in waiting]).update(
-        created_at=Now() - judged_windows.GIVEN_UP
-    )
+    with without_triggers():
+        SamplingRound.objects.filter(pk__in=[made.pk for made in waiting]).update(
+            created_at=Now() - judged_windows.GIVEN_UP
+        )
     (made,) = drift.run(actor)  # the rest will hardly come
-    assert made.n_compared == 40
+    assert 35 <= made.n_compared <= 40
 
 
 def test_confirmed_violations_are_known_by_record(project, queue, judged_window):

@@ -1,7 +1,7 @@
 """Rounds drawn again over one window: combined without bias, derived again, safe in a race."""
 
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,6 +18,7 @@ from scoring.core.estimation.totals import window_total
 from scoring.models import InferenceRecord
 from tests.factories import make_member
 from tests.judging import judge, rows_of
+from tests.sessions import all_at_once, without_triggers
 
 N = 30
 
@@ -156,17 +157,8 @@ def test_two_who_ask_at_once_draw_once(project, owner, queue, send):
     rounds.run(owner, queue=queue, budget=5)
     window = SamplingRound.objects.filter(queue=queue).first().window
     before = SamplingRound.objects.filter(queue=queue).count()
-    start = threading.Barrier(4)
-
-    def ask(_):
-        start.wait()
-        try:
-            return extra_rounds.draw_again(owner, queue=queue, window=window, seen=before)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(4) as pool:
-        got = list(pool.map(ask, range(4)))
+    ask = partial(extra_rounds.draw_again, owner, queue=queue, window=window, seen=before)
+    got = all_at_once(*[ask] * 4)
     assert sum(bool(made) for made in got) == 1
     places = list(SamplingRound.objects.values_list("window", "stratum", "number"))
     assert len(set(places)) == len(places)
@@ -178,26 +170,13 @@ def test_a_cut_never_takes_a_claimed_case(project, owner, queue, send):
     send(80)
     (made, *_) = rounds.run(owner, queue=queue, budget=40)
     people = [make_member(project) for _ in range(6)]
-    start = threading.Barrier(7)
 
     def claim(reviewer):
-        start.wait()
-        try:
-            return [claims.claim_next(reviewer, queue=queue) for _ in range(4)]
-        finally:
-            connection.close()
+        return [claims.claim_next(reviewer, queue=queue) for _ in range(4)]
 
-    def cut():
-        start.wait()
-        try:
-            return extra_rounds.draw_again(owner, queue=queue, window=made.window)
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(7) as pool:
-        cutting = pool.submit(cut)
-        got = [c for batch in pool.map(claim, people) for c in batch if c is not None]
-        cutting.result()
+    cut = partial(extra_rounds.draw_again, owner, queue=queue, window=made.window)
+    _, *batches = all_at_once(cut, *[partial(claim, reviewer) for reviewer in people])
+    got = [c for batch in batches for c in batch if c is not None]
     states = dict(Case.objects.filter(pk__in=[c.case.pk for c in got]).values_list("pk", "state"))
     assert set(states.values()) <= {"open"}
     end = RoundCut.objects.get(round=made).length
@@ -214,10 +193,8 @@ def test_old_cases_expire_from_the_end_alone(project, owner, queue, send, api):
     (made,) = rounds.run(owner, queue=queue, budget=10)
     judge(api, queue, 3)
     assert cuts.expire(owner) == 0, "nothing is old yet"
-    with connection.cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        cursor.execute("UPDATE review_samplinground SET created_at = now() - interval '2 hours'")
-        cursor.execute("SET session_replication_role = DEFAULT")
+    with without_triggers():
+        SamplingRound.objects.update(created_at=Now() - timedelta(hours=2))
     claims.claim_next(make_member(project), queue=queue)
     assert tasks.expire_cases() == 6
     assert cuts.expire(owner) == 0, "twice is as good as once"

@@ -1,15 +1,15 @@
 """Frontiers spare a claim what is done, and never hide a case: also where two act at once."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from review.models import Case, Frontier, Slot
 from review.services import cases, claims, extra_rounds, frontiers, rounds, verdicts
 from tests.factories import make_member, make_record
+from tests.sessions import Sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -73,14 +73,8 @@ def escalate(owner, queue, send, number=500):
 
 
 def in_a_thread(act):
-    def run():
-        try:
-            return act()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(run).result(60)
+    with Sessions(1) as threads:
+        return threads.submit(act).result(60)
 
 
 def test_it_lies_before_the_first_case_that_may_yet_come(queue, drawn, ada, bert):
@@ -166,12 +160,9 @@ def test_who_opens_places_waits_for_a_move_and_draws_it_back(owner, queue, drawn
 
     def ask():
         begun.set()
-        try:
-            return escalate(owner, queue, send)
-        finally:
-            connection.close()
+        return escalate(owner, queue, send)
 
-    with ThreadPoolExecutor(1) as pool:
+    with Sessions(1) as pool:
         with transaction.atomic():
             move_on(ada, queue)
             asking = pool.submit(ask)

@@ -1,7 +1,6 @@
 """AI raters beside each other: each has a place of its own, whatever the others give back."""
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from queue import Queue
 
@@ -11,6 +10,7 @@ from django.db import connection, transaction
 from oversight.lib import errors
 from review.models import Slot
 from review.services import claims, rounds
+from tests.sessions import Sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,12 +62,9 @@ def claim_while_another_claims(first, second, queue):
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_backend_pid()")
             begun.put(cursor.fetchone()[0])
-        try:
-            return claims.claim_next(second, queue=queue)
-        finally:
-            connection.close()
+        return claims.claim_next(second, queue=queue)
 
-    with ThreadPoolExecutor(1) as pool, transaction.atomic():
+    with Sessions(1) as pool, transaction.atomic():
         claims.claim_next(first, queue=queue)
         waiting = pool.submit(claim)
         pid = begun.get(timeout=30)

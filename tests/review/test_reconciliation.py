@@ -17,6 +17,7 @@ from scoring.models import IngestBatch, Window
 from scoring.services import windows
 from scoring.storage import partitions
 from tests.judging import judge
+from tests.sessions import without_triggers
 
 LONG_AGO = timezone.now() - timedelta(hours=5)
 
@@ -62,10 +63,8 @@ def test_a_window_that_was_never_drawn_is_found_and_drawn_by_the_next_tick(owner
 def test_an_answered_case_that_stands_open_is_resolved(judged):
     partitions.ensure_ahead()
     case = Case.objects.filter(state="resolved").first()
-    with connection.cursor() as cursor:  # as a defect, or a restored half, would leave it
-        cursor.execute("SET session_replication_role = replica")
+    with without_triggers():
         CaseResolution.objects.filter(case=case).delete()
-        cursor.execute("SET session_replication_role = DEFAULT")
     Case.objects.filter(pk=case.pk).update(state="open", resolved_at=None)
     assert found() == {"answered_without_resolution": 1}
     assert case.resolutions.count() == 1

@@ -1,11 +1,11 @@
 """The product's way of drawing: exact probabilities, tilts, one draw for two schedulers."""
 
-import threading
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from oversight.tenancy.actors import system_actor
 from review.beliefs.moments import ColdStart
@@ -18,6 +18,7 @@ from scoring.selectors import candidates
 from scoring.services import fitting, scorers, windows
 from scoring.storage import fixed_rows, spool
 from tests.factories import make_api, make_project, make_record
+from tests.sessions import all_at_once
 
 
 @dataclass(frozen=True)
@@ -195,23 +196,7 @@ def test_two_schedulers_draw_a_window_once():
     make_api(project).post("records", {"records": [make_record(i) for i in range(60)]})
     actor = system_actor(project, "schedule")
     windows.close_window(actor)
-    barrier, failures = threading.Barrier(2), []
-
-    def tick():
-        try:
-            barrier.wait(10)
-            schedule.draw_missing(actor)
-        except Exception as error:
-            failures.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=tick) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    all_at_once(*[partial(schedule.draw_missing, actor)] * 2)
     schedule.draw_missing(actor)
     strata = list(SamplingRound.objects.filter(project=project).values_list("stratum", flat=True))
     assert len(strata) == len(set(strata)) >= 1

@@ -1,7 +1,7 @@
 """Drift of stored records: what is compared, what is told, and that nothing is taken twice."""
 
-import threading
 from datetime import datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -28,6 +28,7 @@ from scoring.selectors.drift import CALM_AFTER, active_shifts
 from scoring.services import fitting, retention, scorers
 from scoring.services.drift import runs, spans
 from tests.drifting import made_records, report, window_of
+from tests.sessions import all_at_once
 
 
 @pytest.fixture
@@ -194,20 +195,8 @@ def test_two_workers_at_once_make_one_report(project, stream):
     stream(240)
     report(project)
     stream(200)
-    barrier, made = threading.Barrier(2), []
-
-    def work():
-        try:
-            barrier.wait()
-            made.extend(runs.run(system_actor(project, "schedule")))
-        finally:
-            connection.close()
-
-    workers = [threading.Thread(target=work) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    work = partial(runs.run, system_actor(project, "schedule"))
+    made = [one for reports in all_at_once(work, work) for one in reports]
     assert len(made) == DriftReport.objects.count() == 1
     whole = BaselineCheckpoint.objects.get(name="")
     assert whole.n_absorbed + whole.n_refused == 200

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,7 +16,8 @@ from scoring.services.ingest import ingest
 from scoring.storage import partitions
 from tests.factories import make_project, make_record
 from tests.retaining import drop_old_partitions
-from tests.scoring.test_small_posts import await_waiting, in_thread
+from tests.scoring.test_small_posts import await_waiting
+from tests.sessions import Sessions
 
 NOW = datetime.now(UTC)
 OLD = NOW - timedelta(days=60)
@@ -79,10 +79,10 @@ def is_there(moment=OLD):
 
 def during(work, beside):
     """Do `work` in a transaction, and end it once `beside`, in another session, waits for it."""
-    with ThreadPoolExecutor(1) as threads:
+    with Sessions(1) as threads:
         with transaction.atomic():
             done = work()
-            other = threads.submit(in_thread, beside)
+            other = threads.submit(beside)
             await_waiting()
         return done, other.result(60)
 
@@ -124,8 +124,8 @@ def test_a_drop_between_looking_and_writing_is_made_good(short, long, monkeypatc
     def then_dropped(moments):
         ensure(moments)
         if not dropped:
-            with ThreadPoolExecutor(1) as threads:
-                other = threads.submit(in_thread, retention.enforce, NOW)
+            with Sessions(1) as threads:
+                other = threads.submit(retention.enforce, NOW)
                 dropped.append(other.result(60).n_partitions)
 
     monkeypatch.setattr(partitions, "ensure", then_dropped)

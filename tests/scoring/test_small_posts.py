@@ -1,10 +1,9 @@
 """Small posts: one statement stores them as COPY would, all or nothing, whatever happens beside."""
 
 import json
-import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import numpy as np
 import pytest
@@ -19,6 +18,7 @@ from scoring.services import at_once, scorers
 from scoring.services.ingest import ingest
 from scoring.storage import copying, partitions
 from tests.factories import make_project, make_record
+from tests.sessions import Sessions, all_at_once
 
 
 @pytest.fixture
@@ -204,13 +204,6 @@ def test_times_without_a_partition_and_posts_across_two(actor, copies):
     check_batches(actor.project)
 
 
-def in_thread(work, *args):
-    try:
-        return work(*args)
-    finally:
-        connection.close()
-
-
 def await_waiting(n=1):
     """Until so many sessions wait for another, as PostgreSQL itself sees it; their ids."""
     until = time.monotonic() + 60
@@ -228,11 +221,11 @@ def await_waiting(n=1):
 def test_who_meets_a_record_that_is_being_stored_waits_for_its_end(actor, commits):
     send(actor, make_record(9))
     record = make_record(0)
-    with ThreadPoolExecutor(1) as threads:
+    with Sessions(1) as threads:
         transaction.set_autocommit(False)
         try:
             first = send(actor, record)
-            other = threads.submit(in_thread, send, actor, record, make_record(1))
+            other = threads.submit(send, actor, record, make_record(1))
             await_waiting()
             connection.commit() if commits else connection.rollback()
         finally:
@@ -250,11 +243,11 @@ def test_equal_identities_in_one_batch_are_answered_by_what_another_stored(actor
     send(actor, make_record(9))
     record = make_record(0)
     contents = [record, {**record, "output": "other"}]
-    with ThreadPoolExecutor(1) as threads:
+    with Sessions(1) as threads:
         transaction.set_autocommit(False)
         try:
             first = send(actor, contents[stored])
-            other = threads.submit(in_thread, send, actor, *contents, *contents, make_record(1))
+            other = threads.submit(send, actor, *contents, *contents, make_record(1))
             await_waiting()
             connection.commit()
         finally:
@@ -279,15 +272,12 @@ def test_small_and_large_batches_of_the_same_records_at_once_lose_and_double_not
         [records[i] for i in rng.permutation(60)[: 60 if k % 8 == 0 else rng.integers(1, 6)]]
         for k in range(80)
     ]
-    barrier = threading.Barrier(4)
 
     def work(mine):
-        barrier.wait(60)
         return [send(actor, *post) for post in mine]
 
-    with ThreadPoolExecutor(4) as threads:
-        futures = [threads.submit(in_thread, work, posts[k::4]) for k in range(4)]
-        outcomes = [outcome for future in futures for outcome in future.result(120)]
+    shares = all_at_once(*[partial(work, posts[k::4]) for k in range(4)])
+    outcomes = [outcome for share in shares for outcome in share]
     told = [result for outcome in outcomes for result in outcome.results]
     accepted = [result.key for result in told if result.status == "accepted"]
     assert {result.status for result in told} == {"accepted", "duplicate"}
@@ -302,8 +292,8 @@ def test_a_session_killed_within_the_statement_leaves_nothing(actor):
     blocker.set_autocommit(False)
     try:
         blocker.cursor().execute("LOCK TABLE audit_auditpending IN SHARE MODE")
-        with ThreadPoolExecutor(1) as threads:
-            cut_off = threads.submit(in_thread, send, actor, make_record(1), make_record(2))
+        with Sessions(1) as threads:
+            cut_off = threads.submit(send, actor, make_record(1), make_record(2))
             (pid,) = await_waiting()
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])

@@ -3,7 +3,6 @@
 import json
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
@@ -19,6 +18,7 @@ from scoring.services import scorers
 from scoring.services.ingest import ingest
 from scoring.services.together import ingest_together
 from tests.factories import make_api, make_project, make_record
+from tests.sessions import Sessions
 
 BOTH = ("accepted", "duplicate")
 
@@ -67,14 +67,11 @@ def actor(transactional_db):
 
 def posting(actor, records, started, seconds=None):
     """One post in a thread of its own, as the web server has it."""
-    try:
-        started.release()
-        if seconds is None:
-            return ingest_together(actor, slices=encoded(records))
-        with allowance.limited(seconds):
-            return ingest_together(actor, slices=encoded(records))
-    finally:
-        connection.close()
+    started.release()
+    if seconds is None:
+        return ingest_together(actor, slices=encoded(records))
+    with allowance.limited(seconds):
+        return ingest_together(actor, slices=encoded(records))
 
 
 def test_posts_that_wait_share_a_transaction_and_each_gets_its_own_answer(actor):
@@ -82,7 +79,7 @@ def test_posts_that_wait_share_a_transaction_and_each_gets_its_own_answer(actor)
     posts = [[make_record(10 * i), make_record(10 * i + 1)] for i in range(n)]
     posts[3] = [posts[3][0], {**posts[3][1], "input": 5}]  # the second is refused
     posts[5] = [posts[4][0], make_record(51)]  # the first is sent by another post too
-    with ThreadPoolExecutor(n) as threads, Stopped() as stopped:
+    with Sessions(n) as threads, Stopped() as stopped:
         first = threads.submit(posting, actor, posts[0], started)
         await_blocked()
         others = [threads.submit(posting, actor, post, started) for post in posts[1:]]
@@ -109,7 +106,7 @@ def test_posts_that_wait_share_a_transaction_and_each_gets_its_own_answer(actor)
 
 def test_who_waits_for_others_has_a_deadline_and_the_others_go_on(actor):
     started = threading.Semaphore(0)
-    with ThreadPoolExecutor(2) as threads, Stopped() as stopped:
+    with Sessions(2) as threads, Stopped() as stopped:
         first = threads.submit(posting, actor, [make_record(0)], started)
         await_blocked()
         late = threads.submit(posting, actor, [make_record(1)], started, 0.2)
@@ -125,7 +122,7 @@ def test_who_waits_for_others_has_a_deadline_and_the_others_go_on(actor):
 def test_who_waits_for_a_leader_whom_the_database_left_is_told_the_same(actor, settings):
     settings.DATABASE_STATEMENT_TIMEOUT_MS = 0
     started = threading.Semaphore(0)
-    with ThreadPoolExecutor(4) as threads, Stopped() as stopped:
+    with Sessions(4) as threads, Stopped() as stopped:
         first = threads.submit(posting, actor, [make_record(0)], started, 1.5)
         await_blocked()
         others = [
@@ -172,13 +169,10 @@ def test_waiting_for_others_and_then_leading_is_within_one_deadline(actor, setti
 
     def post():
         began = time.monotonic()
-        try:
-            return api.post("records", {"records": [ours]}).status_code, time.monotonic() - began
-        finally:
-            connection.close()
+        return api.post("records", {"records": [ours]}).status_code, time.monotonic() - began
 
     try:
-        with ThreadPoolExecutor(2) as threads:
+        with Sessions(2) as threads:
             started = threading.Semaphore(0)
             leader = threads.submit(posting, access.access_key(api.key), [theirs], started)
             await_blocked()
@@ -197,7 +191,7 @@ def test_waiting_for_others_and_then_leading_is_within_one_deadline(actor, setti
 def test_many_senders_posts_lose_and_double_nothing(actor):
     other = system_actor(make_project(), "other")
     started = threading.Semaphore(0)
-    with ThreadPoolExecutor(8) as threads:
+    with Sessions(8) as threads:
         futures = [
             threads.submit(posting, (actor, other)[i % 2], [make_record(i // 4)], started)
             for i in range(64)
@@ -265,7 +259,7 @@ def test_who_waits_for_room_gets_it_when_others_leave():
             with lock:
                 held[0] -= 1
 
-    with ThreadPoolExecutor(8) as threads:
+    with Sessions(8) as threads:
         list(threads.map(work, range(24)))
     assert peak[0] == 2
 

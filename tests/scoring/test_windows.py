@@ -1,13 +1,15 @@
 """Windows: oldest batches first, never more than one draw can take, each batch in one of them."""
 
 import threading
+from functools import partial
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from oversight.tenancy.actors import system_actor
 from scoring.models import IngestBatch, Window
 from scoring.services import windows
+from tests.sessions import Sessions, all_at_once
 
 
 def arrive(project, *sizes):
@@ -40,21 +42,18 @@ def test_a_batch_that_commits_late_falls_into_a_later_window(project):
     late = []
 
     def ingest():
-        try:
-            with transaction.atomic():
-                late.extend(arrive(project, 5))
-                started.set()
-                assert seen.wait(60)
-        finally:
-            connection.close()
+        with transaction.atomic():
+            late.extend(arrive(project, 5))
+            started.set()
+            assert seen.wait(60)
 
-    client = threading.Thread(target=ingest)
-    client.start()
-    assert started.wait(60)
-    visible = arrive(project, 5, 5)
-    first = windows.close_window(system_actor(project), most_records=5)
-    seen.set()
-    client.join()
+    with Sessions(1) as threads:
+        client = threads.submit(ingest)
+        assert started.wait(60)
+        visible = arrive(project, 5, 5)
+        first = windows.close_window(system_actor(project), most_records=5)
+        seen.set()
+        client.result(60)
     assert late[0] < visible[0]
     assert held(first) == visible[:1]
     rest = windows.close_windows(system_actor(project), most_records=5)
@@ -64,20 +63,8 @@ def test_a_batch_that_commits_late_falls_into_a_later_window(project):
 @pytest.mark.django_db(transaction=True)
 def test_two_beats_at_once_claim_every_batch_once(project):
     arrive(project, *[5] * 60)
-    barrier, closed = threading.Barrier(2), []
-
-    def beat():
-        try:
-            barrier.wait()
-            closed.extend(windows.close_windows(system_actor(project), most_records=10))
-        finally:
-            connection.close()
-
-    beats = [threading.Thread(target=beat) for _ in range(2)]
-    for one in beats:
-        one.start()
-    for one in beats:
-        one.join()
+    beat = partial(windows.close_windows, system_actor(project), most_records=10)
+    closed = [window for made in all_at_once(beat, beat) for window in made]
     assert not IngestBatch.objects.filter(window=None).exists()
     found = Window.objects.filter(project=project).order_by("number")
     assert [window.number for window in found] == list(range(1, 31))
