@@ -81,8 +81,10 @@ class Judge:
         Raises InvalidBatchError where the two differ in length or do not fit the scorer.
         """
         scored, violated = self.examine(batch, records)
+        told = scored.explanations(top) if top > 0 else [[]] * batch.n
         return [
-            judgement(scored, i, found, top, self.calibration) for i, found in enumerate(violated)
+            judgement(scored, i, found, reasons, self.calibration)
+            for i, (found, reasons) in enumerate(zip(violated, told, strict=True))
         ]
 
     def examine(

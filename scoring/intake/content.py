@@ -37,7 +37,12 @@ def _image_parts(content: str | list[Message]) -> Iterator[tuple[str, ImagePart]
 
 
 def content_hash(
-    record: Record, fingerprint: bytes | None, input_json: bytes, output_json: bytes
+    record: Record,
+    fingerprint: bytes | None,
+    input_json: bytes,
+    output_json: bytes,
+    signals_json: bytes,
+    context_json: bytes,
 ) -> bytes:
     """A 256-bit hash of what makes two records of one identity the same: all but consent.
 
@@ -46,7 +51,7 @@ def content_hash(
     Args:
         record: as decoded.
         fingerprint: as stored, so that a list and its base64 form are the same content.
-        input_json, output_json: as stored.
+        input_json, output_json, signals_json, context_json: as stored.
     """
     rest = encode(
         [
@@ -55,8 +60,8 @@ def content_hash(
             record.model.prompt_template,
             record.model.role_format,
             record.model.decoder,
-            record.signals,
-            record.context,
+            msgspec.Raw(signals_json),
+            msgspec.Raw(context_json),
             record.conversation_id,
             record.subject_id,
         ]

@@ -72,7 +72,7 @@ def is_small(batch: Sequence[Incoming]) -> bool:
 
 def _size(incoming: Incoming) -> int:
     """How long a record is, but for what is short by its type."""
-    context = content.encode(incoming.sent.context)
+    context = incoming.context_json
     return sum(map(len, (incoming.input_json, incoming.output_json, context))) + len(
         incoming.fingerprint or b""
     )

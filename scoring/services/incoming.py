@@ -43,6 +43,8 @@ class Incoming:
     region: str = ""
     input_json: bytes = b""
     output_json: bytes = b""
+    signals_json: bytes = b""
+    context_json: bytes = b""
     fingerprint: bytes | None = None
     dimension: int | None = None
     model_version: int = 0
@@ -145,6 +147,8 @@ def _check_content(incoming: Incoming) -> None:
     content.check_images(record)
     incoming.input_json = content.encode(record.input)
     incoming.output_json = content.encode(record.output)
+    incoming.signals_json = content.encode(record.signals)
+    incoming.context_json = content.encode(record.context)
 
 
 def _pack_fingerprints(batch: Sequence[Incoming]) -> None:
@@ -198,6 +202,11 @@ def _hash(project: Project, batch: Sequence[Incoming]) -> None:
     for incoming in _standing(batch):
         record = incoming.sent
         incoming.content_hash = content.content_hash(
-            record, incoming.fingerprint, incoming.input_json, incoming.output_json
+            record,
+            incoming.fingerprint,
+            incoming.input_json,
+            incoming.output_json,
+            incoming.signals_json,
+            incoming.context_json,
         )
         incoming.group = content.group_hash(key, content.group_text(record))

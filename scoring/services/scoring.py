@@ -93,7 +93,7 @@ def _decide_group(
     for i, (raw, score, p, weight, tier, action, reasons, found, is_unscorable) in enumerate(rows):
         asked = scored.intervention if action == Action.INTERVENE else None
         if found:
-            judged = judgement(scored, i, found, N_REASONS, judge.calibration)
+            judged = judgement(scored, i, found, reasons, judge.calibration)
             raw, p, tier, action = judged.raw, judged.p_violation, judged.tier, int(judged.action)
             reasons, asked = [*judged.reasons], judged.intervention
         if is_unscorable and unscorable is not None:

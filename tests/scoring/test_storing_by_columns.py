@@ -113,7 +113,7 @@ def reasons_obviously(scored, i, top):
             scored.terms[j].kind,
             scored.terms[j].name,
             float(row[j]),
-            scored.describe(i, [int(j)])[0],
+            scored.describe(np.array([i]), np.array([j]))[0],
         )
         for j in order[:n_listed]
     ]

@@ -56,5 +56,5 @@ class ColdStartV1:
             low=unknown,
             high=unknown,
             cold_start=True,
-            describe=lambda i, terms: [self._detail] * len(terms),
+            describe=lambda rows, terms: [self._detail] * len(rows),
         )

@@ -123,7 +123,7 @@ class RecordBatch:
         return self.has_fingerprint
 
 
-Describe = Callable[[int, Sequence[int]], Sequence[str]]
+Describe = Callable[[NDArray[np.intp], NDArray[np.intp]], Sequence[str]]
 Explanation = tuple[str, str, float, str]  # the fields of a Reason
 
 
@@ -140,8 +140,8 @@ class ScoredBatch:
     low, high: float64 (n,), interval of the score, NaN where unknown.
     cold_start: no baseline yet, so the score says nothing.
     intervention: what INTERVENE means under this scorer.
-    describe: (row, terms) -> a plain sentence for each term; called only when reasons are asked
-        for.
+    describe: (rows, terms), both intp (m,) -> m plain sentences, of each term what it means for
+        its row; called only when reasons are asked for.
     """
 
     raw: NDArray[np.float64]
@@ -167,50 +167,42 @@ class ScoredBatch:
         Terms that contribute nothing are left out, unless nothing contributes. A business weight
         above one is told last, with contribution 0: it moves the tier, not the score.
         """
-        row = self.contributions[i]
-        order = np.argsort(-np.abs(row), kind="stable")
-        told = self._explain(
-            i, row[order].tolist(), order.tolist(), top, float(self.raw[i]), float(self.weight[i])
-        )
+        (told,) = self._explained(np.array([i]), top)
         return [Reason(*reason) for reason in told]
 
     def explanations(self, top: int = 5) -> list[list[Explanation]]:
         """`reasons(i, top)` of every row i as plain tuples, with all rows sorted at once."""
-        order = np.argsort(-np.abs(self.contributions), axis=1, kind="stable")
-        ranked = np.take_along_axis(self.contributions, order, axis=1)
-        rows = zip(
-            ranked.tolist(), order.tolist(), self.raw.tolist(), self.weight.tolist(), strict=True
-        )
-        return [
-            self._explain(i, contributions, terms, top, raw, weight)
-            for i, (contributions, terms, raw, weight) in enumerate(rows)
-        ]
+        return self._explained(np.arange(len(self)), top)
 
-    def _explain(
-        self,
-        i: int,
-        contributions: list[float],
-        terms: list[int],
-        top: int,
-        raw: float,
-        weight: float,
-    ) -> list[Explanation]:
-        """Row i explained from its contributions, largest first, and the terms they belong to."""
-        n_nonzero = len(contributions) - contributions.count(0.0)  # zeros come last
-        n_listed = min(max(top, 1), max(n_nonzero, 1), len(contributions))
-        listed, told = contributions[:n_listed], terms[:n_listed]
-        reasons = [
-            (*self._names[j], contribution, detail)
-            for j, contribution, detail in zip(told, listed, self.describe(i, told), strict=True)
+    def _explained(self, rows: NDArray[np.intp], top: int) -> list[list[Explanation]]:
+        contributions = self.contributions[rows]
+        order = np.argsort(-np.abs(contributions), axis=1, kind="stable")
+        ranked = np.take_along_axis(contributions, order, axis=1)
+        n_nonzero = np.count_nonzero(ranked, axis=1)  # zeros come last
+        n_listed = np.minimum(np.maximum(n_nonzero, 1), min(max(top, 1), ranked.shape[1]))
+        is_listed = np.arange(ranked.shape[1]) < n_listed[:, np.newaxis]
+        terms = order[is_listed]
+        names = [self._names[j] for j in terms.tolist()]
+        details = self.describe(np.repeat(rows, n_listed), terms)
+        reasons = zip(names, ranked[is_listed].tolist(), details, strict=True)
+        lines = [(kind, name, told, detail) for (kind, name), told, detail in reasons]
+        ends = np.cumsum(n_listed)
+        explained = [
+            lines[start:end]
+            for start, end in zip((ends - n_listed).tolist(), ends.tolist(), strict=True)
         ]
         n_tail = n_nonzero - n_listed
-        if n_tail > 0:
-            plural = "term" if n_tail == 1 else "terms"
-            reasons.append((OTHER, OTHER, raw - sum(listed), f"{n_tail} smaller {plural} together"))
-        if weight > 1.0:
-            detail = f"the tier is chosen as if this were {weight:g} times as rare"
-            reasons.append(("context", "weight", 0.0, detail))
-        return reasons
+        sums = np.cumsum(ranked, axis=1)[np.arange(rows.size), n_listed - 1]
+        rest = (self.raw[rows] - sums).tolist()
+        for i, n in enumerate(n_tail.tolist()):
+            if n > 0:
+                plural = "term" if n == 1 else "terms"
+                explained[i].append((OTHER, OTHER, rest[i], f"{n} smaller {plural} together"))
+        weight = self.weight[rows]
+        for i in np.flatnonzero(weight > 1.0).tolist():
+            detail = f"the tier is chosen as if this were {weight[i]:g} times as rare"
+            explained[i].append(("context", "weight", 0.0, detail))
+        return explained
 
     @cached_property
     def _names(self) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ same evidence: the model's fingerprint, or signals alone.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -40,6 +40,7 @@ from scoring.core.state import ScorerState
 KIND = "ensemble"
 NUMBER = 1
 MAX_DIMENSIONS = 4096
+NOT_SENT = "not sent with this record, or not known for its model"
 UNREACHABLE = 2.0  # a threshold above every 1 - p
 DETECTORS: dict[str, type[Detector]] = {
     kind.name: kind
@@ -63,22 +64,29 @@ class Part:
             return -x
         return np.abs(x - self.centre) if self.direction == rank_v1.BOTH else x
 
-    def sentence(self, observed: float, squashed: float) -> str:
-        """What an observed value of a signal means: float, and its squashed z."""
+    def sentence(self, observed: float, squashed: float, spreads: str) -> str:
+        """What a signal's value means: its squashed z, and the spreads that stands for."""
+        if observed != observed:
+            return NOT_SENT
         if self.direction == rank_v1.BOTH:
             return (
                 f"value {observed:.4g} lies {abs(observed - self.centre):.4g} from the"
                 f" baseline's {self._usual}"
             )
-        side = "above" if observed >= self._median else "below"
-        return (
-            f"value {observed:.4g} is {_spreads(squashed)} spreads {side} the baseline's"
-            f" {self._usual}"
-        )
+        side = self._above if observed >= self._median else self._below
+        return f"value {observed:.4g} is {spreads}{side}"
 
     @cached_property
     def _median(self) -> float:
         return -self.scale.median if self.direction == rank_v1.LOW else self.scale.median
+
+    @cached_property
+    def _above(self) -> str:
+        return f" spreads above the baseline's {self._usual}"
+
+    @cached_property
+    def _below(self) -> str:
+        return f" spreads below the baseline's {self._usual}"
 
     @cached_property
     def _usual(self) -> str:
@@ -156,6 +164,7 @@ class EnsembleV1:
         self._terms = tuple(Term("signal", part.name) for part in self._signals) + tuple(
             Term("detector", name) for name in names
         )
+        self._tell = [part.sentence for part in self._signals] + [_tell_distance] * len(names)
 
     def _check(self, state: ScorerState) -> None:
         if not self._signals and not self._models:
@@ -278,23 +287,14 @@ class EnsembleV1:
         return score, low, high, Decisions(tier=tier, action=action, weight=weight)
 
     def _describer(self, observed: NDArray[np.float64], squashed: NDArray[np.float64]) -> Describe:
-        def describe(i: int, terms: Sequence[int]) -> list[str]:
-            values, sizes = observed[i].tolist(), squashed[i].tolist()
-            return [self._describe(j, values[j], sizes[j]) for j in terms]
+        def describe(rows: NDArray[np.intp], terms: NDArray[np.intp]) -> list[str]:
+            values, sizes = observed[rows, terms], squashed[rows, terms]
+            told = zip(
+                terms.tolist(), values.tolist(), sizes.tolist(), _spreads(sizes), strict=True
+            )
+            return [self._tell[j](value, size, spreads) for j, value, size, spreads in told]
 
         return describe
-
-    def _describe(self, j: int, observed: float, squashed: float) -> str:
-        if math.isnan(observed):
-            return "not sent with this record, or not known for its model"
-        if j < len(self._signals):
-            return self._signals[j].sentence(observed, squashed)
-        if math.isinf(observed):
-            return "the fingerprint is not finite, so the record goes to review"
-        side = "above" if squashed >= 0 else "below"
-        return (
-            f"distance from the model's baseline is {_spreads(squashed)} spreads {side} its median"
-        )
 
 
 def _at(points: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -310,10 +310,24 @@ def _at(points: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.f
 _TENTHS = tuple(f"{number // 10}.{number % 10}" for number in range(1_000))
 
 
-def _spreads(squashed: float) -> str:
-    """How many spreads log(1 + |z|) stands for, to a tenth; a table, since every record asks."""
-    tenths = math.expm1(abs(squashed)) * 10.0 + 0.5
-    return _TENTHS[int(tenths)] if tenths < len(_TENTHS) else f"{tenths / 10.0:.0f}"
+def _spreads(squashed: NDArray[np.float64]) -> list[str]:
+    """How many spreads log(1 + |z|) stands for, to a tenth; from a table, since all records ask."""
+    with np.errstate(over="ignore"):
+        tenths = np.expm1(np.abs(squashed)) * 10.0 + 0.5
+    is_small = tenths < len(_TENTHS)  # NaN, which says nothing, is not
+    told = [_TENTHS[i] for i in np.where(is_small, tenths, 0.0).astype(np.intp).tolist()]
+    for place in np.flatnonzero(~is_small).tolist():
+        told[place] = f"{tenths[place] / 10.0:.0f}"
+    return told
+
+
+def _tell_distance(observed: float, squashed: float, spreads: str) -> str:
+    if observed != observed:
+        return NOT_SENT
+    if observed == math.inf:
+        return "the fingerprint is not finite, so the record goes to review"
+    side = "above" if squashed >= 0 else "below"
+    return f"distance from the model's baseline is {spreads} spreads {side} its median"
 
 
 def _fingerprint_rows(

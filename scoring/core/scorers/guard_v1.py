@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.core.scorers.calibration_map_v1 import p_violation
-from scoring.core.scorers.contract import Action, Intervention, Reason, ScoredBatch
+from scoring.core.scorers.contract import Action, Explanation, Intervention, Reason, ScoredBatch
 
 INVARIANT = "invariant"
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
@@ -68,13 +68,13 @@ def judgement(
     scored: ScoredBatch,
     i: int,
     found: Sequence[Violated],
-    top: int,
+    told: Sequence[Explanation],
     calibration: Curve | None = None,
 ) -> Judgement:
     """The decision on row i of a scored batch, of which the invariants `found` do not hold.
 
-    top: the scorer's terms told apart; 0 leaves its reasons out.  calibration: the scorer's own,
-    (raw, p), to be read at the raw that the invariants have added to.
+    told: the scorer's reasons, to come after those of the invariants.  calibration: the scorer's
+    own, (raw, p), to be read at the raw that the invariants have added to.
     """
     raw = float(scored.raw[i]) + sum(violation.weight for violation in found)
     p = scored.p_violation[i]
@@ -85,7 +85,7 @@ def judgement(
     reasons = [
         Reason(INVARIANT, violation.key, violation.weight, violation.detail) for violation in found
     ]
-    reasons += scored.reasons(i, top) if top > 0 else []
+    reasons += [Reason(*reason) for reason in told]
     return Judgement(
         raw=raw,
         score=float(scored.score[i]),

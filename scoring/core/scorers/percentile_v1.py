@@ -7,7 +7,7 @@ among the baseline's scores.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -176,9 +176,12 @@ class PercentileV1:
     def _describer(
         self, model: str, observed: NDArray[np.float64], rank: NDArray[np.float64]
     ) -> Describe:
-        def describe(i: int, terms: Sequence[int]) -> list[str]:
-            values, ranks = observed[i].tolist(), rank[i].tolist()
-            return [self._describe(model, j, values[j], ranks[j]) for j in terms]
+        def describe(rows: NDArray[np.intp], terms: NDArray[np.intp]) -> list[str]:
+            values, ranks = observed[rows, terms].tolist(), rank[rows, terms].tolist()
+            return [
+                self._describe(model, j, value, at)
+                for j, value, at in zip(terms.tolist(), values, ranks, strict=True)
+            ]
 
         return describe
 
