@@ -21,6 +21,7 @@ api: list[URLPattern | URLResolver] = [
 ]
 
 urlpatterns = [
+    path("api/v1/", include((api, "api"))),  # first, since it is asked for most
     path("", home.home, name="home"),
     path("p/<slug:project>/", home.project_home, name="project_home"),
     path("p/<slug:project>/settings/", home.project_settings, name="project_settings"),
@@ -42,7 +43,6 @@ urlpatterns = [
     path("p/<slug:project>/", include("oversight.audit.urls")),
     path("p/<slug:project>/", include("oversight.jobs.urls")),
     path("accounts/", include("allauth.urls")),
-    path("api/v1/", include((api, "api"))),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("metrics", metrics, name="metrics"),
     path("healthz", pages.healthz, name="healthz"),

@@ -271,3 +271,28 @@ def test_a_reference_that_has_expired_is_renewed_from_what_lives_alone(project, 
     assert report(project) == []
     (compared,) = report(project)
     assert (compared.n_reference, compared.n_compared, compared.n_records) == (240, 150, 150)
+
+
+@pytest.mark.django_db
+def test_a_reference_is_taken_from_what_will_live_for_long_where_enough_does(project, stream):
+    old, young = stream(240), stream(240)
+    Window.objects.filter(pk=old.pk).update(closed_at=timezone.now() - timedelta(days=20))
+    Window.objects.filter(pk=young.pk).update(closed_at=timezone.now() - timedelta(days=10))
+    Project.objects.update(retention_days=30)
+    project.refresh_from_db()
+    assert report(project) == []
+    assert DriftReference.objects.get().through == young.number
+    stream(150)
+    (made,) = report(project)
+    assert (made.n_reference, made.n_compared) == (240, 150)
+
+
+@pytest.mark.django_db
+def test_a_reference_is_taken_from_what_is_there_where_little_is(project, stream):
+    alone = stream(240)
+    Window.objects.filter(pk=alone.pk).update(closed_at=timezone.now() - timedelta(days=20))
+    stream(60)
+    Project.objects.update(retention_days=30)
+    project.refresh_from_db()
+    assert report(project) == []
+    assert DriftReference.objects.get().through == alone.number

@@ -1,13 +1,18 @@
 """What later records are compared with: the baseline of the scorer version in use.
 
 Where that version has none of a model version (cold start, a new model), its oldest records that
-suffice. The choice is pinned as ids, so that every report means the same past until a new scorer
-version is released; ids that were erased or have expired since drop out.
+suffice and will be kept for at least half of the retention still. The choice is pinned as ids, so
+that reports mean the same past until a new scorer version is released, or the records expire; ids
+that were erased or have expired since drop out.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
+
+from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from oversight.tenancy.models import Project
 from scoring.models import (
@@ -105,10 +110,20 @@ def _of_baseline(
 def _of_oldest(
     project: Project, model: ModelVersion, scorer: ScorerVersion
 ) -> DriftReference | None:
-    """The first windows of the model version that hold enough of it together."""
+    """The first windows that hold enough of the model version and will live for long, if any do."""
+    windows = spans.living_windows(project, model)
+    half = timedelta(days=project.retention_days) / 2
+    lasting = windows.filter(closed_at__gt=Now() - half)
+    return _of_first(project, model, scorer, lasting) or _of_first(project, model, scorer, windows)
+
+
+def _of_first(
+    project: Project, model: ModelVersion, scorer: ScorerVersion, windows: QuerySet[Any]
+) -> DriftReference | None:
+    """The first of some windows that hold enough of the model version together."""
     ids: list[UUID] = []
     n, group = 0, []
-    for window in spans.living_windows(project, model):
+    for window in windows:
         group.append(window)
         n += window.n_of_model
         if len(ids) + n < MIN_RECORDS:
