@@ -38,6 +38,7 @@ def _image_parts(content: str | list[Message]) -> Iterator[tuple[str, ImagePart]
 
 def content_hash(
     record: Record,
+    *,
     fingerprint: bytes | None,
     input_json: bytes,
     output_json: bytes,

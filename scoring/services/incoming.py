@@ -203,10 +203,10 @@ def _hash(project: Project, batch: Sequence[Incoming]) -> None:
         record = incoming.sent
         incoming.content_hash = content.content_hash(
             record,
-            incoming.fingerprint,
-            incoming.input_json,
-            incoming.output_json,
-            incoming.signals_json,
-            incoming.context_json,
+            fingerprint=incoming.fingerprint,
+            input_json=incoming.input_json,
+            output_json=incoming.output_json,
+            signals_json=incoming.signals_json,
+            context_json=incoming.context_json,
         )
         incoming.group = content.group_hash(key, content.group_text(record))
