@@ -6,13 +6,16 @@ from drf_spectacular.views import SpectacularAPIView
 from oversight import departures, home, pages, theme
 from oversight.jobs.api import JobReplayView, JobView
 from oversight.monitoring.views import health, metrics
-from review.selectors.records import in_hand
+from review.selectors.blindness import in_hand
+from review.services.disclosure import see_records
 from scoring.api.records import RecordsView, RecordView
 
+TOLD = {"withheld": in_hand, "on_telling": see_records}
 api: list[URLPattern | URLResolver] = [
-    # Scores are kept from whoever holds a case of the record; scoring knows of no cases.
-    path("records", RecordsView.as_view(withheld=in_hand), name="records"),
-    path("records/<uuid:record_id>", RecordView.as_view(withheld=in_hand), name="record"),
+    # Scores are kept from whoever holds a case of the record, and noted as seen by whoever has
+    # judged one; scoring knows of no cases.
+    path("records", RecordsView.as_view(**TOLD), name="records"),
+    path("records/<uuid:record_id>", RecordView.as_view(**TOLD), name="record"),
     path("", include("scoring.api.urls")),
     path("", include("review.api.rule_urls")),
     path("", include("review.api.urls")),

@@ -15,7 +15,7 @@ from oversight.tenancy.authentication import ActorRequest
 from review.selectors import cases as selectors
 from review.selectors import queues
 from review.selectors import verdicts as verdict_selectors
-from review.services import cases, claims, verdicts
+from review.services import cases, claims, disclosure, verdicts
 
 
 class ClaimTokenSerializer(serializers.Serializer[Any]):
@@ -77,7 +77,7 @@ class CaseView(APIView):
         slot = selectors.find_own_slot(request.user, case)
         version = (slot and slot.rubric_version) or claims.current_rubric(case.queue)
         told = selectors.shown(case, version)
-        if verdicts.see_evidence_of_case(request.user, case=case):
+        if disclosure.see_evidence_of_case(request.user, case=case):
             told |= selectors.disclosed(case)
         return Response(told)
 

@@ -12,7 +12,7 @@ from oversight.lib import paging
 from oversight.tenancy.authentication import ActorRequest
 from review.selectors import queues
 from review.selectors import rounds as selectors
-from review.services import extra_rounds
+from review.services import disclosure, extra_rounds
 
 
 class RoundInSerializer(serializers.Serializer[Any]):
@@ -74,6 +74,16 @@ class RoundsView(APIView):
 class RoundView(APIView):
     permissions = {"GET": "figures:read"}
 
-    @extend_schema(operation_id="rounds_read", responses=dict)
+    @extend_schema(
+        operation_id="rounds_read",
+        description=(
+            "Of a selection that the caller has in hand, its place alone is told (`withheld`). To "
+            "whoever has judged others of them, these count as seen: see `GET cases/{id}`."
+        ),
+        responses=dict,
+    )
     def get(self, request: ActorRequest, round_id: int) -> Response:
-        return Response(selectors.as_answer(selectors.get_round(request.user, round_id)))
+        made = selectors.get_round(request.user, round_id)
+        found = selectors.told(request.user, made.selections.order_by("position"))
+        disclosure.see_records(request.user, selectors.records_of(found))
+        return Response(selectors.as_answer(made, found))

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from oversight.tenancy.actors import Actor
 from review import rendering, verdict_form
 from review.models import CaseEvidence, EvidenceReveal, ReviewQueue, Verdict
 from review.selectors import desk
+from review.selectors.blindness import in_hand
 from scoring.models import Action, InferenceRecord
 
 _HALF = 100  # of a contribution bar, in user units of its SVG
@@ -60,15 +62,17 @@ def latest_verdict(verdict: Verdict) -> Verdict:
 
 
 def judged(
+    actor: Actor,
     verdict: Verdict,
     entered: Mapping[str, list[str]] | None = None,
     wrong: Mapping[str, str] | None = None,
     note: str | None = None,
 ) -> Judged:
-    """A verdict's page; `entered`, `wrong` and `note` where a correction was refused."""
+    """A verdict's page, of its giver; `entered`, `wrong`, `note` where a correction was refused."""
     case, queue = verdict.case, verdict.case.queue
     reveal = EvidenceReveal.objects.filter(verdict__slot=verdict.slot_id).exists()
-    is_shown = reveal or queue.evidence == ReviewQueue.Evidence.OPEN
+    is_held = case.evidence.record_id in in_hand(actor)  # another case of the record
+    is_shown = not is_held and (reveal or queue.evidence == ReviewQueue.Evidence.OPEN)
     stored = verdict.note
     if entered is None:
         questions = desk.questions_of(verdict.rubric_version)
@@ -82,7 +86,7 @@ def judged(
             verdict.rubric_version, entered, wrong, stored.note if note is None else note
         ),
         evidence=evidence_of(case.evidence) if is_shown else None,
-        may_see_evidence=not is_shown and queue.evidence == ReviewQueue.Evidence.FIRST,
+        may_see_evidence=not (is_shown or is_held) and queue.evidence == ReviewQueue.Evidence.FIRST,
         first=first if first != verdict else None,
     )
 

@@ -6,13 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.db.models.functions import Now
 
 from oversight.lib import errors
 from oversight.tenancy.actors import Actor
 from review import rendering
-from review.models import Case, ReviewQueue, Slot
+from review.models import Case
 from review.selectors import judged
+from review.selectors.blindness import in_hand
 from scoring.models import Action, InferenceRecord, ModelVersion
 from scoring.selectors import records as selectors
 
@@ -38,6 +38,7 @@ class ShownRecord:
     Attributes:
         conversation: None where the record may not be shown to people.
         evidence: None while its viewer has a case of it in hand, which is answered blind.
+        cases: with how they were drawn, for whom there is evidence alone.
     """
 
     record: InferenceRecord
@@ -103,20 +104,6 @@ def shown(actor: Actor, record_id: UUID) -> ShownRecord:
         context=tuple((clean(k), clean(str(v))) for k, v in sorted(row.context.items())),
         cases=tuple(cases_of(actor, record_id)),
     )
-
-
-def in_hand(actor: Actor) -> frozenset[UUID]:
-    """The records that the actor is about to judge blind, in the cases that they hold."""
-    if not actor.can_review:
-        return frozenset()
-    mine = {"ai_rater": actor.ai_rater} if actor.ai_rater else {"reviewer": actor.user}
-    held = Slot.objects.filter(
-        **mine,
-        state=Slot.State.OPEN,
-        lease_expires_at__gt=Now(),
-        queue__project=actor.project,
-    ).exclude(queue__evidence=ReviewQueue.Evidence.OPEN)
-    return frozenset(held.values_list("case__evidence__record_id", flat=True))
 
 
 def get_piece(actor: Actor, record_id: UUID, index: int) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """Reads of rounds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db.models import QuerySet
 
@@ -10,7 +12,16 @@ from oversight.tenancy import access
 from oversight.tenancy.actors import Actor
 from review.models import SamplingRound, Selection
 from review.models.queues import Stratum
+from review.selectors.blindness import in_hand
 from review.selectors.finished_rounds import FIELDS, FinishedRound, finish, stored_rounds
+
+
+@dataclass(frozen=True, slots=True)
+class ToldSelection:
+    """A selection of a round; its place alone where its record is in the reader's hands."""
+
+    position: int
+    selection: Selection | None
 
 
 def rounds(actor: Actor) -> QuerySet[SamplingRound]:
@@ -55,8 +66,22 @@ def finished(made: SamplingRound) -> FinishedRound:
     return finish(stored.values(*FIELDS))[made.pk]
 
 
-def as_answer(made: SamplingRound) -> dict[str, Any]:
-    """The round as the API tells it. A key of None is that of a floor hit, +∞."""
+def told(actor: Actor, found: Iterable[Selection]) -> list[ToldSelection]:
+    """Selections of a round as they may be told to the actor.
+
+    Of what is in hand not even the record is named: its stratum may tell that it was intervened.
+    """
+    held = in_hand(actor)
+    return [ToldSelection(row.position, None if row.record_id in held else row) for row in found]
+
+
+def records_of(found: Iterable[ToldSelection]) -> list[UUID]:
+    """The records that are named in what is told."""
+    return [row.selection.record_id for row in found if row.selection]
+
+
+def as_answer(made: SamplingRound, found: Iterable[ToldSelection]) -> dict[str, Any]:
+    """The round with its selections, as the API tells it."""
     done = finished(made)
     return {
         "id": made.pk,
@@ -82,25 +107,32 @@ def as_answer(made: SamplingRound) -> dict[str, Any]:
         "least_gain": made.least_gain,
         "shifts": made.shifts,
         "scorer_version": made.scorer_version.number if made.scorer_version else None,
-        "selections": [
-            {
-                "record": str(selection.record_id),
-                "position": selection.position,
-                "gain": selection.gain,
-                "bald": selection.bald,
-                "surprisal": selection.surprisal,
-                "multiplicity": selection.multiplicity,
-                "boost": selection.boost,
-                "probability": selection.softmax_probability,
-                "inclusion_probability": selection.inclusion_probability,
-                "key": selection.key,
-            }
-            for selection in made.selections.order_by("position")
-        ],
+        "selections": [_selection_answer(row) for row in found],
         "completed_prefix": done.prefix,
         "end": done.end,
         "round_weight": done.omega,
     }
+
+
+_OF_SELECTION = {
+    "record": "record_id",
+    "gain": "gain",
+    "bald": "bald",
+    "surprisal": "surprisal",
+    "multiplicity": "multiplicity",
+    "boost": "boost",
+    "probability": "softmax_probability",
+    "inclusion_probability": "inclusion_probability",
+    "key": "key",
+}
+
+
+def _selection_answer(row: ToldSelection) -> dict[str, Any]:
+    """A selection as the API tells it. A key of None is that of a floor hit, +∞."""
+    answer = {name: getattr(row.selection, field, None) for name, field in _OF_SELECTION.items()}
+    if row.selection:
+        answer["record"] = str(row.selection.record_id)
+    return {"position": row.position, "withheld": row.selection is None, **answer}
 
 
 def job_result(drawn: Sequence[SamplingRound]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models.functions import Now
 
 from oversight.audit import services as audit
 from oversight.lib import errors
@@ -112,43 +111,6 @@ def supersede(
             ) from None
         resolutions.resolve(actor, case=case)
     return verdict
-
-
-def see_evidence(actor: Actor, *, verdict_id: UUID) -> Verdict:
-    """Note that the reviewer is now shown score, tier and reasons; only after a verdict.
-
-    Raises:
-        NotFound: no such verdict of the caller's.
-        NotAllowed: the queue is judged blind always.
-    """
-    with transaction.atomic():
-        verdict = get_own(actor, verdict_id=verdict_id)
-        if verdict.case.queue.evidence == ReviewQueue.Evidence.ALWAYS:
-            raise errors.NotAllowed("this queue is judged blind always")
-        _note_seen(actor, verdict)
-    return verdict
-
-
-def see_evidence_of_case(actor: Actor, *, case: Case) -> bool:
-    """Whether the evidence of a case may be shown to one who reviews; noted as seen if so.
-
-    Before a verdict of theirs, and in a queue that is judged blind always, it may not.
-    """
-    mine = {"ai_rater": actor.ai_rater} if actor.ai_rater else {"reviewer": actor.user}
-    if not actor.can_review or case.queue.evidence == ReviewQueue.Evidence.ALWAYS:
-        return False
-    with transaction.atomic():
-        verdict = Verdict.objects.filter(case=case, **mine).order_by("-created_at", "-pk").first()
-        if verdict is None:
-            return False
-        _note_seen(actor, verdict)
-    return True
-
-
-def _note_seen(actor: Actor, verdict: Verdict) -> None:
-    _, is_new = EvidenceReveal.objects.get_or_create(verdict=verdict, defaults={"at": Now()})
-    if is_new:
-        audit.record(actor, "evidence.seen", "verdict", verdict.pk, case=str(verdict.case_id))
 
 
 def get_own(actor: Actor, *, verdict_id: UUID) -> Verdict:

@@ -14,7 +14,7 @@ from oversight.tenancy.access import access_project
 from review import verdict_form
 from review.selectors import desk
 from review.selectors import judged as selectors
-from review.services import verdicts
+from review.services import disclosure, verdicts
 from scoring.intake.images import MAX_IMAGE_BYTES, recognise
 
 
@@ -28,7 +28,7 @@ def verdict(request: HttpRequest, project: str, verdict: UUID) -> HttpResponse:
     if request.method != "POST":
         if latest != own:
             return redirect("review:verdict", project, latest.pk)
-        shown = selectors.judged(own)
+        shown = selectors.judged(actor, own)
         return render(request, "review/verdict.html", {"actor": actor, "judged": shown})
     questions = desk.questions_of(own.rubric_version)
     entered = verdict_form.entered_in(questions, request.POST)
@@ -39,7 +39,7 @@ def verdict(request: HttpRequest, project: str, verdict: UUID) -> HttpResponse:
         verdicts.supersede(actor, verdict_id=verdict, answers=answers, note=note)
     except (errors.InvalidInput, errors.Conflict) as error:
         wrong = verdict_form.wrong_fields(error) if isinstance(error, errors.InvalidInput) else {}
-        shown = selectors.judged(own, entered, wrong, note)
+        shown = selectors.judged(actor, own, entered, wrong, note)
         context = {"actor": actor, "judged": shown, "error": error}
         return render(request, "review/verdict.html", context, status=error.status)
     return redirect("review:desk", project, own.case.queue.slug)
@@ -50,7 +50,7 @@ def verdict(request: HttpRequest, project: str, verdict: UUID) -> HttpResponse:
 def reveal(request: HttpRequest, project: str, verdict: UUID) -> HttpResponse:
     """Show score, tier and reasons of a case just judged; kept for ever as seen."""
     actor = access_project(request.user, project, "review")
-    verdicts.see_evidence(actor, verdict_id=verdict)
+    disclosure.see_evidence(actor, verdict_id=verdict)
     return redirect("review:verdict", project, verdict)
 
 

@@ -15,7 +15,8 @@ from oversight.tenancy.actors import Actor
 from review.forms.records import EscalationForm, RecordFilterForm
 from review.selectors import queues
 from review.selectors import records as selectors
-from review.services import cases
+from review.selectors.blindness import in_hand
+from review.services import cases, disclosure
 from review.views.evidence import image_answer
 from scoring.selectors import records
 
@@ -31,7 +32,7 @@ def record_list(request: HttpRequest, project: str) -> HttpResponse:
         return render(request, "review/record_list.html", context, status=400)
     # What is no field of the form goes along, so that an unknown filter is refused.
     rest = {name: text for name, text in request.GET.dict().items() if name not in form.fields}
-    held = selectors.in_hand(actor)
+    held = in_hand(actor)
     found, following = paging.page(
         records.records(actor, rest | form.params(), withheld=held),
         rest,
@@ -39,6 +40,7 @@ def record_list(request: HttpRequest, project: str) -> HttpResponse:
         key=lambda row: [str(row.pk)],
         walk=records.walk(actor, form.params()),
     )
+    disclosure.see_records(actor, {row.pk for row in found} - held)
     context |= {
         "rows": selectors.listed(found, held),
         "narrowed": bool(form.params()),
@@ -87,6 +89,8 @@ def _detail(
     request: HttpRequest, actor: Actor, record: UUID, form: EscalationForm, status: int = 200
 ) -> HttpResponse:
     shown = selectors.shown(actor, record)
+    if shown.evidence:
+        disclosure.see_records(actor, [record])
     may_ask = "escalate" in actor.permissions and shown.conversation is not None
     context = {"actor": actor, "shown": shown, "form": form, "may_ask": may_ask}
     return render(request, "review/record_detail.html", context, status=status)

@@ -12,6 +12,7 @@ from oversight.tenancy.actors import Actor
 from review.forms.rounds import DrawForm
 from review.selectors import queues
 from review.selectors import rounds as selectors
+from review.services import disclosure
 from review.services import extra_rounds as services
 
 
@@ -57,6 +58,8 @@ def round_detail(request: HttpRequest, project: str, round_id: int) -> HttpRespo
         after=lambda rows, key: rows.filter(position__gt=int(key[0])),
         key=lambda selection: [selection.position],
     )
+    rows = selectors.told(actor, found)
+    disclosure.see_records(actor, selectors.records_of(rows))
     done = selectors.finished(made)
     context = {
         "actor": actor,
@@ -65,7 +68,7 @@ def round_detail(request: HttpRequest, project: str, round_id: int) -> HttpRespo
         "strata": selectors.strata_of(made),
         "done": done,
         "completed_prefix": done.prefix,
-        "selections": found,
+        "selections": rows,
         **paging.links(request, following),
     }
     return render(request, "review/round_detail.html", context)

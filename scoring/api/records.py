@@ -23,6 +23,8 @@ _RESULTS = ("all", "rejected", "none")
 
 # The records whose scores an actor is not to know at this moment.
 Withheld = Callable[[Actor], Collection[UUID]]
+# Called before an actor is told the scores of these records.
+OnTelling = Callable[[Actor, Collection[UUID]], None]
 
 
 def nothing(actor: Actor) -> Collection[UUID]:
@@ -30,9 +32,14 @@ def nothing(actor: Actor) -> Collection[UUID]:
     return ()
 
 
+def unnoted(actor: Actor, record_ids: Collection[UUID]) -> None:
+    """Nor is it noted there who is told one."""
+
+
 class RecordsView(APIView):
     permissions = {"POST": "records:write", "GET": "records:read"}
     withheld: Withheld = staticmethod(nothing)
+    on_telling: OnTelling = staticmethod(unnoted)
 
     @extend_schema(
         operation_id="records_create",
@@ -76,6 +83,7 @@ class RecordsView(APIView):
             key=lambda row: [str(row.pk)],
             walk=selectors.walk(request.user, request.query_params),
         )
+        self.on_telling(request.user, {row.pk for row in found} - set(withheld))
         told = [
             serializers.withhold(serializers.record(row))
             if row.pk in withheld
@@ -116,6 +124,7 @@ def _read(request: ActorRequest, announced: int, share: room.Share) -> bytes:
 class RecordView(APIView):
     permissions = {"GET": "records:read"}
     withheld: Withheld = staticmethod(nothing)
+    on_telling: OnTelling = staticmethod(unnoted)
 
     @extend_schema(operation_id="records_read", responses=serializers.RecordDetailSerializer)
     def get(self, request: ActorRequest, record_id: UUID) -> Response:
@@ -131,4 +140,6 @@ class RecordView(APIView):
             }
         if record_id in self.withheld(request.user):
             answer = serializers.withhold(answer)
+        else:
+            self.on_telling(request.user, [record_id])
         return Response(answer)

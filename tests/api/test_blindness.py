@@ -42,15 +42,23 @@ def correct(api, case, verdict, is_violation=False):
     return api.post(f"verdicts/{verdict['id']}/supersede", body).json()
 
 
-def rater(project):
-    key = create_key(system_actor(project), name="judge", scopes=["review"], ai_rater="judge-1")
-    return key[1]
+def rater(project, api, *scopes):
+    key = create_key(
+        system_actor(project), name="judge", scopes=["review", *scopes], ai_rater="judge-1"
+    )
+    return type(api)(key[1], api.client)
 
 
 @pytest.fixture(params=["member", "rater"])
 def judge(request, project, api):
     """Whoever gives verdicts by a key."""
-    return api if request.param == "member" else type(api)(rater(project), api.client)
+    return api if request.param == "member" else rater(project, api)
+
+
+@pytest.fixture(params=["member", "rater"])
+def reading_judge(request, project, api):
+    """Whoever gives verdicts by a key that reads records and figures too."""
+    return api if request.param == "member" else rater(project, api, "records:read")
 
 
 def test_a_correction_after_the_case_was_read_is_not_blind(judge, queue, drawn):
@@ -62,6 +70,65 @@ def test_a_correction_after_the_case_was_read_is_not_blind(judge, queue, drawn):
     seen = AuditEvent.objects.filter(action="evidence.seen")
     assert [event.object_id for event in seen] == [first["id"]]
     assert judge.get(f"cases/{case['id']}").json().keys() >= SCORE
+
+
+@pytest.mark.parametrize("place", ["records/{record}", "records?limit=100", "rounds/{round}"])
+def test_a_correction_after_the_score_was_told_elsewhere_is_not_blind(
+    reading_judge, queue, drawn, place
+):
+    case, first = answer(reading_judge, queue)
+    other_case, other = answer(reading_judge, queue)
+    path = place.format(record=case["record"]["id"], round=drawn[0].pk)
+    assert reading_judge.get(path).status_code == 200
+    assert reading_judge.get(path).status_code == 200
+    told = {first["id"]} if "/{record}" in place else {first["id"], other["id"]}
+    seen = AuditEvent.objects.filter(action="evidence.seen").order_by("id")
+    assert sorted(event.object_id for event in seen) == sorted(told)
+    assert {event.detail["case"] for event in seen} <= {case["id"], other_case["id"]}
+    assert {str(row.verdict_id) for row in EvidenceReveal.objects.all()} == told
+    assert correct(reading_judge, case, first)["is_blind"] is False
+    assert correct(reading_judge, other_case, other)["is_blind"] is (other["id"] not in told)
+
+
+def test_what_one_has_not_judged_is_not_noted_as_seen(project, api, queue, drawn):
+    case, _ = answer(api, queue)
+    colleague = make_api(project, user=make_member(project).user)
+    colleague.get(f"records/{case['record']['id']}")
+    make_api(project, scopes=["records:read"]).get(f"records/{case['record']['id']}")
+    assert EvidenceReveal.objects.count() == 0
+
+
+def test_a_round_tells_the_place_alone_of_what_is_in_hand(project, reading_judge, queue, drawn):
+    path = f"rounds/{drawn[0].pk}"
+    reader = make_api(project, scopes=["records:read"])
+    got = claim(reading_judge, queue)
+    told, known = (by.get(path).json()["selections"] for by in (reading_judge, reader))
+    for mine, theirs in zip(told, known, strict=True):
+        assert theirs["withheld"] is False
+        if theirs["record"] == got["case"]["record"]["id"]:
+            assert mine == dict.fromkeys(theirs) | {"position": mine["position"], "withheld": True}
+        else:
+            assert mine == theirs
+    assert [row["withheld"] for row in told].count(True) == 1
+    body = {"claim_token": got["claim"]["token"], "answers": answers_for(got["case"], True)}
+    reading_judge.post(f"cases/{got['case']['id']}/verdicts", body)
+    assert reading_judge.get(path).json()["selections"] == known
+
+
+def test_one_case_tells_nothing_while_another_of_its_record_is_in_hand(
+    reading_judge, api, queue, drawn
+):
+    case, _ = answer(reading_judge, queue)
+    asked = {"queue": queue.slug, "reason": "a complaint"}
+    assert api.post(f"records/{case['record']['id']}/review", asked).status_code == 201
+    again = claim(reading_judge, queue)
+    assert again["case"]["record"] == case["record"]
+    assert not reading_judge.get(f"cases/{case['id']}").json().keys() & SCORE
+    assert reading_judge.get(f"records/{case['record']['id']}").json()["withheld"] is True
+    assert EvidenceReveal.objects.count() == 0
+    body = {"claim_token": again["claim"]["token"]}
+    reading_judge.post(f"cases/{again['case']['id']}/release", body)
+    assert reading_judge.get(f"cases/{case['id']}").json().keys() >= SCORE
 
 
 def test_figures_keep_the_answer_that_was_blind(api, queue, drawn, project):
@@ -129,13 +196,7 @@ def test_a_case_that_cannot_come_any_more_is_told(project, api, queue, drawn, en
 
 
 def test_a_rater_that_reads_figures_is_told_no_answers_before_its_own(project, api, queue, drawn):
-    key = create_key(
-        system_actor(project),
-        name="judge",
-        scopes=["review", "records:read"],
-        ai_rater="judge-1",
-    )[1]
-    machine = type(api)(key, api.client)
+    machine = rater(project, api, "records:read")
     got = claim(machine, queue)
     for _ in range(2):
         answer(make_api(project, user=make_member(project).user), queue)
@@ -153,12 +214,12 @@ SWAYING = ("score", "raw", "tier", "action", "signals")
 def test_a_records_score_is_withheld_while_its_case_is_in_hand(
     project, api, queue, drawn, as_rater
 ):
-    scopes, reader = ["review", "records:read"], make_api(project, scopes=["records:read"])
+    reader = make_api(project, scopes=["records:read"])
     if as_rater:
-        key = create_key(system_actor(project), name="judge", scopes=scopes, ai_rater="judge-1")[1]
-        judging = type(api)(key, api.client)
+        judging = rater(project, api, "records:read")
     else:
-        judging = make_api(project, scopes=scopes, user=make_member(project).user)
+        user = make_member(project).user
+        judging = make_api(project, scopes=["review", "records:read"], user=user)
     got = claim(judging, queue)
     record = got["case"]["record"]["id"]
 

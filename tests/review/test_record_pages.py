@@ -9,8 +9,8 @@ from PIL import Image
 
 from oversight.jobs.models import Job
 from oversight.tenancy.models import Role
-from review.models import Case, SamplingRound, Slot
-from review.services import claims, rounds
+from review.models import Case, EvidenceReveal, SamplingRound, Slot
+from review.services import claims, rounds, verdicts
 from scoring import tasks as scoring_tasks
 from scoring.models import InferenceRecord
 from tests.factories import make_api, make_record
@@ -214,6 +214,29 @@ class TestDetail:
         assert "in hand" not in engineer.get(path_of(world)).content.decode()
         Slot.objects.filter(pk=claim.slot.pk).update(lease_expires_at="2020-01-01T00:00:00Z")
         assert lead.get(path_of(world)).content.decode().count("data-tier") == 2
+
+
+@pytest.mark.parametrize("place", ["records/{record}/", "records/", "rounds/{round}/"])
+def test_what_a_page_tells_of_a_judged_record_counts_as_seen(world, send, place):
+    send([make_record(i) for i in range(20)])
+    made = rounds.run(world.actor("lead"), queue=queue_of(world), budget=3)[0]
+    lead, actor = world.client("lead"), world.actor("lead")
+    claim = claims.claim_next(actor, queue=queue_of(world))
+    record = claim.case.evidence.record_id
+    path = f"/p/{world.slug}/{place.format(record=record, round=made.pk)}"
+    page = lead.get(path).content.decode()
+    assert "in hand" in page
+    assert "π =" not in page
+    assert (str(record) in page) == (not place.startswith("rounds"))  # its stratum may tell of it
+    answers = {
+        q.key: True for q in claim.slot.rubric_version.questions.all() if q.kind == "boolean"
+    }
+    first = verdicts.submit(actor, case_id=claim.case.pk, claim_token=claim.token, answers=answers)
+    world.client("engineer").get(path)
+    assert not EvidenceReveal.objects.exists()
+    assert "in hand" not in lead.get(path).content.decode()
+    assert EvidenceReveal.objects.get().verdict == first
+    assert not verdicts.supersede(actor, verdict_id=first.pk, answers=answers).is_blind
 
 
 def image_piece():
