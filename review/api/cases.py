@@ -147,7 +147,8 @@ class VerdictsView(APIView):
         operation_id="verdicts_list",
         description=(
             "Oldest first. A reviewer is told their own; who may read figures, all but those of "
-            "others on cases that they may yet judge themselves."
+            "others on cases that they may yet judge themselves. Reviewers who are told others' "
+            "answers are not asked about these cases any more, should they become ties."
         ),
         parameters=[OpenApiParameter(name, str) for name in ("queue", "case", "cursor", "limit")],
         responses=dict,
@@ -161,6 +162,7 @@ class VerdictsView(APIView):
             ).exclude(created_at=datetime.fromisoformat(key[0]), pk__lte=UUID(key[1])),
             key=lambda row: [row.created_at.isoformat(), str(row.pk)],
         )
+        disclosure.see_answers(request.user, found)
         return Response(
             {"results": [selectors.verdict_answer(row) for row in found], "next": following}
         )

@@ -174,7 +174,9 @@ class Slot(models.Model):
 
 
 class Skip(models.Model):
-    """A reviewer's reason for not answering a case; the case is not served to them again."""
+    """Why a case is not served to a reviewer again: the reason that they gave it back with, or that
+    they were told the answers of others.
+    """
 
     case = models.ForeignKey(Case, on_delete=models.CASCADE, related_name="skips")
     reviewer = models.ForeignKey(User, null=True, on_delete=models.PROTECT, related_name="+")

@@ -1,5 +1,8 @@
 """Disclosures: what a reviewer is told of the machine's opinion of a record they have judged is
 noted before it is told, so that a later correction is not counted as blind.
+
+So are others' answers on a case that they have not judged: should it become a tie, somebody else is
+asked.
 """
 
 from collections.abc import Collection
@@ -91,6 +94,37 @@ def see_records(actor: Actor, record_ids: Collection[UUID]) -> None:
         **audit.event_of(actor, "evidence.seen", "verdict"),
     }
     fetch(_SEE, values)
+
+
+_SEE_ANSWERS = f"""
+WITH seen AS (
+    INSERT INTO review_skip (case_id, reviewer_id, ai_rater, reason)
+    SELECT told.case_id, %(user)s, '', 'was told the answers of others'
+    FROM (SELECT DISTINCT unnest(%(cases)s::uuid[]) AS case_id) told
+    WHERE NOT EXISTS (
+        SELECT 1 FROM review_slot s WHERE s.case_id = told.case_id AND s.reviewer_id = %(user)s)
+    ON CONFLICT DO NOTHING
+    RETURNING case_id
+), {audit.events_of("seen", object_id="case_id::text", detail="'{}'::jsonb")}
+SELECT count(*) FROM seen
+"""  # noqa: S608  our own names
+
+
+def see_answers(actor: Actor, told: Collection[Verdict]) -> None:
+    """Note that a reviewer is now told these verdicts; the cases are not served to them any more.
+
+    An AI rater is never asked to settle a tie, so that nothing is noted of it.
+    """
+    if actor.user is None or actor.ai_rater or "review" not in actor.permissions:
+        return
+    cases = [verdict.case_id for verdict in told if verdict.reviewer_id != actor.user.pk]
+    if cases:
+        values = {
+            "cases": cases,
+            "user": actor.user.pk,
+            **audit.event_of(actor, "answers.seen", "case"),
+        }
+        fetch(_SEE_ANSWERS, values)
 
 
 def _note_seen(actor: Actor, verdict: Verdict) -> None:

@@ -4,7 +4,8 @@ Figures rest on blind answers: of each human reviewer's verdicts on a case, the 
 counts. AI raters are never counted as human.
 
 A tie is a resolution without a label, and widens figures by the worst case. So somebody else is
-asked, if there is anybody: the case gets one more slot, which holds nothing up.
+asked, if there is anybody who knows of no answer yet: the case gets one more slot, which holds
+nothing up.
 """
 
 import json
@@ -21,7 +22,7 @@ from oversight.audit import services as audit
 from oversight.lib import codec
 from oversight.lib.postgres.statements import Columns, fetch
 from oversight.tenancy.actors import Actor
-from review.models import Case, CaseResolution, Slot, Verdict
+from review.models import Case, CaseResolution, Skip, Slot, Verdict
 from review.services import frontiers
 
 ACTIVE = timedelta(days=28)  # who has not answered for so long is not waited for
@@ -141,6 +142,7 @@ def _ask_another(case: Case) -> None:
         Verdict.objects.filter(case__queue=case.queue_id, ai_rater="")
         .filter(created_at__gt=Now() - ACTIVE)
         .exclude(reviewer__in=slots.filter(reviewer__isnull=False).values("reviewer"))
+        .exclude(reviewer__in=Skip.objects.filter(case=case, ai_rater="").values("reviewer"))
     )
     if others.exists():
         last = slots.latest("number")

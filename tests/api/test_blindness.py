@@ -5,7 +5,7 @@ import pytest
 from oversight.audit.models import AuditEvent
 from oversight.tenancy.actors import system_actor
 from oversight.tenancy.services.keys import create_key
-from review.models import CaseResolution, EvidenceReveal
+from review.models import CaseResolution, EvidenceReveal, Skip, Slot
 from review.services import rounds
 from tests.factories import make_api, make_member
 from tests.judging import answers_for
@@ -193,6 +193,41 @@ def test_a_case_that_cannot_come_any_more_is_told(project, api, queue, drawn, en
         expected = [given["id"], answer(other, queue)[1]["id"]]
     told = both.get(f"verdicts?case={case['id']}").json()["results"]
     assert [row["id"] for row in told] == expected
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_tie_goes_to_nobody_who_has_read_the_answers(project, api, queue, drawn, others):
+    lead = make_api(project, scopes=["review", "records:read"], user=make_member(project).user)
+    colleague = make_api(project, user=make_member(project).user)
+    case, first = answer(api, queue)
+    answer(colleague, queue)
+    readers = [make_api(project, user=make_member(project).user) for _ in range(others)]
+    for active in (lead, *readers):
+        assert answer(active, queue)[0]["id"] != case["id"]
+    for _ in range(2):
+        assert len(lead.get(f"verdicts?case={case['id']}").json()["results"]) == 2
+    seen = AuditEvent.objects.get(action="answers.seen")
+    assert seen.object_id == case["id"]
+    assert Skip.objects.get().case_id.hex == case["id"].replace("-", "")
+    correct(api, case, first)
+    assert CaseResolution.objects.filter(case=case["id"]).latest("number").rule == "tie"
+    assert Slot.objects.filter(case=case["id"], state="open").count() == others
+    assert claim(lead, queue)["case"]["id"] != case["id"]
+    for reader in readers:
+        assert claim(reader, queue)["case"]["id"] == case["id"]
+
+
+def test_a_tie_goes_to_nobody_who_has_skipped_the_case(project, api, queue, drawn):
+    skipper = make_api(project, scopes=["review"], user=make_member(project).user)
+    got = claim(skipper, queue)
+    body = {"claim_token": got["claim"]["token"], "reason": "cannot tell"}
+    skipper.post(f"cases/{got['case']['id']}/skip", body)
+    answer(skipper, queue)
+    case, _ = answer(api, queue)
+    answer(make_api(project, user=make_member(project).user), queue, is_violation=False)
+    assert case["id"] == got["case"]["id"]
+    assert CaseResolution.objects.get(case=case["id"]).rule == "tie"
+    assert not Slot.objects.filter(case=case["id"], state="open").exists()
 
 
 def test_a_rater_that_reads_figures_is_told_no_answers_before_its_own(project, api, queue, drawn):
