@@ -8,30 +8,29 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce, Now
+from django.db.models import Count, QuerySet
+from django.db.models.functions import Now
 
 from oversight.lib import clock, errors
+from oversight.lib.postgres.statements import fetch
 from oversight.tenancy.actors import Actor
 from review import rendering, verdict_form
 from review.models import (
     Case,
     CaseEvidence,
     Clause,
-    Frontier,
     Question,
     ReviewQueue,
     RubricVersion,
-    Skip,
     Slot,
     Verdict,
 )
-from review.models.frontiers import FIRST
 from review.selectors.published import form_of
+from review.services import frontiers
 from review.services.claims import Claim
 
 RECENT = timedelta(hours=12)
-MAX_COUNTED = 1_000
+MAX_PLACES = 1_000  # that are looked at to count what waits
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +38,15 @@ class QueueCard:
     name: str
     slug: str
     is_paused: bool
-    n_waiting: int  # cases that this reviewer could be given now, counted up to MAX_COUNTED
-    has_more: bool  # whether it stopped counting there
+    n_waiting: int  # cases that this reviewer could be given now, among the next MAX_PLACES
+    has_more: bool  # whether places lie beyond these, so that it is at least so many
     n_done: int  # verdicts that this reviewer gave in the last twelve hours
     is_claimed: bool  # the reviewer has a case of it in hand
+
+    @property
+    def may_start(self) -> bool:
+        """Whether a case may be had for the asking."""
+        return self.n_waiting > 0 or self.has_more
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,34 +91,38 @@ def queue_card(actor: Actor, queue: ReviewQueue) -> QueueCard:
 
 
 def _card(actor: Actor, queue: ReviewQueue, n_done: int, is_claimed: bool) -> QueueCard:
-    # Counted no further than anybody reads, so that a million waiting cases cost what a few do.
-    waiting = _open_to(actor, queue).order_by("rank")[: MAX_COUNTED + 1]
-    n_waiting = len(set(waiting.values_list("case", flat=True)))
+    assert actor.user is not None
+    values = {"queue": queue.pk, "user": actor.user.pk, "most": MAX_PLACES}
+    ((n_places, n_waiting),) = fetch(_WAITING, values)
     return QueueCard(
         name=queue.name,
         slug=queue.slug,
         is_paused=queue.is_paused,
-        n_waiting=min(n_waiting, MAX_COUNTED),
-        has_more=n_waiting > MAX_COUNTED,
+        n_waiting=n_waiting,
+        has_more=n_places == MAX_PLACES,
         n_done=n_done,
         is_claimed=is_claimed,
     )
 
 
-def _open_to(actor: Actor, queue: ReviewQueue) -> "QuerySet[Slot]":
-    """Slots that claim_next could give to this reviewer; its conditions, counted."""
-    frontier = Frontier.objects.filter(queue=queue, reviewer=actor.user).values("rank")
-    mine = Slot.objects.filter(case=OuterRef("case"), reviewer=actor.user)
-    skipped = Skip.objects.filter(case=OuterRef("case"), reviewer=actor.user)
-    return Slot.objects.filter(
-        ~Exists(mine),
-        ~Exists(skipped),
-        Q(lease_expires_at__isnull=True) | Q(lease_expires_at__lte=Now()),
-        queue=queue,
-        rank__gte=Coalesce(Subquery(frontier), FIRST),
-        state=Slot.State.OPEN,
-        ai_rater="",
-    )
+# The conditions of a claim, counted over the next places and no further, so that a million waiting
+# cases cost what a few do. As subqueries that give a value they look at one case each; NOT EXISTS
+# may be planned as a join with all slots.
+_WAITING = f"""
+WITH {frontiers.OF_REVIEWER.frontier}, ahead AS (
+    SELECT s.id, s.case_id, s.lease_expires_at FROM review_slot s
+    WHERE s.queue_id = %(queue)s AND s.state = 'open' AND s.ai_rater = ''
+      AND s.rank >= (SELECT rank FROM frontier)
+    ORDER BY s.rank LIMIT %(most)s
+)
+SELECT count(*), count(DISTINCT s.case_id) FILTER (
+    WHERE (s.lease_expires_at IS NULL OR s.lease_expires_at <= now())
+      AND (SELECT o.id FROM review_slot o
+        WHERE o.case_id = s.case_id AND o.reviewer_id = %(user)s AND o.id <> s.id) IS NULL
+      AND (SELECT k.id FROM review_skip k
+        WHERE k.case_id = s.case_id AND k.reviewer_id = %(user)s LIMIT 1) IS NULL)
+FROM ahead s
+"""  # noqa: S608  our own names
 
 
 def _held_by(actor: Actor) -> "QuerySet[Slot]":

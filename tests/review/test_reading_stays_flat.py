@@ -8,12 +8,14 @@ import json
 
 import pytest
 from django.db import connection, transaction
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from oversight.lib import paging
 from review.services import rounds
 from scoring.models import InferenceRecord
 from tests.factories import make_record
+from tests.worlds import BACKEND
 
 SMALL, LARGE = 2_000, 12_000
 BIG_TABLES = ("scoring_record", "scoring_payload", "review_case", "review_slot", "review_verdict")
@@ -200,6 +202,18 @@ def test_a_claim_looks_at_as_many_rows_however_many_are_half_answered(site, kind
 
         assert claim().status_code == 200
         return rows_looked_at(claim)
+
+    small = looked_at(SMALL, -1_000_000, 1)
+    assert looked_at(LARGE, -2_000_000, 2) <= small + 60
+
+
+def test_the_desk_looks_at_as_many_rows_however_many_are_half_answered(site):
+    def looked_at(n, before, number):
+        user = site.user("reviewer", f"reviewer-{number}@acme.example")
+        half_answer(site.queue, n, before, user=user)
+        client = Client()
+        client.force_login(user, backend=BACKEND)
+        return rows_looked_at(lambda: client.get(f"/p/{site.slug}/queues/"))
 
     small = looked_at(SMALL, -1_000_000, 1)
     assert looked_at(LARGE, -2_000_000, 2) <= small + 60
