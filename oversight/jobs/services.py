@@ -6,14 +6,14 @@ stands in the ledger.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from oversight.audit import services as audit
@@ -22,6 +22,7 @@ from oversight.jobs.models import Job, JobAttempt
 from oversight.lib import errors
 from oversight.lib.logs import describe
 from oversight.tenancy.actors import Actor, system_actor
+from oversight.tenancy.models import ApiKey
 
 logger = logging.getLogger(__name__)
 
@@ -207,6 +208,27 @@ def cancel(actor: Actor, job: Job) -> None:
         if not changed:
             raise errors.Conflict("the job is over already")
         audit.record(actor, "job.cancelled", "job", job.pk)
+
+
+def cancel_all_of(actor: Actor, *, user_id: int, but: Collection[str] = ()) -> int:
+    """Cancel what a person asked for and may ask for no more; returns how many jobs that were.
+
+    Jobs of keys that acted as them and are revoked count as theirs. An owner may replay a job.
+
+    Args:
+        actor: an owner of the project, which the person leaves or has another role in.
+        user_id: the person.
+        but: the tasks that they may still ask for.
+    """
+    keys = ApiKey.objects.filter(project=actor.project, acts_as=user_id, revoked_at__isnull=False)
+    own = Q(actor_kind="user", actor_id=str(user_id)) & ~Q(task__in=but)
+    by_key = Q(actor_kind="key", actor_id__in=[str(pk) for pk in keys.values_list("pk", flat=True)])
+    with transaction.atomic():
+        live = Job.objects.filter(own | by_key, project=actor.project, status__in=_LIVE)
+        jobs = list(live.select_for_update().order_by("pk"))
+        for job in jobs:
+            cancel(actor, job)
+    return len(jobs)
 
 
 def replay(actor: Actor, job: Job) -> None:
