@@ -21,6 +21,9 @@ from oversight.lib.errors import FieldError, InvalidInput
 from scoring.intake import content, counting, wire
 from scoring.intake.wire import Record
 
+# msgspec makes objects of a list's values before it counts them. What a record may hold of numbers,
+# names and messages comes to a fraction of this.
+MAX_VALUES = 100_000
 _NO_DECODER = msgspec.Raw(b"{}")
 MAX_DECODER_BYTES = 64 * 1024
 _KEPT_DECODER_BYTES = 4 * 1024  # few models have more settings; those are normalised each time
@@ -63,6 +66,9 @@ def decode_batch(slices: Sequence[bytes]) -> list[Record | InvalidInput]:
     n_keys, may_hold_nul = counting.survey(slices)
     decoded: list[Record | InvalidInput] = []
     for raw, expected, is_suspect in zip(slices, n_keys, may_hold_nul, strict=True):
+        if counting.holds_more_than(raw, MAX_VALUES):
+            decoded.append(_too_many_values())
+            continue
         try:
             record = _record.decode(raw)
             is_suspect = _settle(record) != expected or is_suspect
@@ -84,6 +90,8 @@ def decode(raw: bytes) -> Record:
     Raises:
         InvalidInput: with one `FieldError` whose path starts at the record.
     """
+    if counting.holds_more_than(raw, MAX_VALUES):
+        raise _too_many_values()
     try:
         text_like = raw.count(b"[") + raw.count(b"{") > codec.MAX_DEPTH
         if text_like and codec.depth_exceeds(raw.decode("utf-8")):
@@ -260,6 +268,10 @@ def _code(message: str) -> str:
     if "base64" in message:
         return "not_base64"
     return "invalid"
+
+
+def _too_many_values() -> InvalidInput:
+    return _refused("", "length", f"more than {MAX_VALUES:,} values in one record")
 
 
 def _refused(path: str, code: str, message: str) -> InvalidInput:
