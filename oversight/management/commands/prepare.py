@@ -11,11 +11,13 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from scoring.storage import partitions
+
 _LOCK = 0x6F7665727369  # "oversi": one preparation at a time, however many nodes start together
 
 
 class Command(BaseCommand):
-    help = "Migrate, collect static files, and make the first account on an empty database."
+    help = "Migrate, make partitions and static files, and the first account on an empty database."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,6 +28,7 @@ class Command(BaseCommand):
             cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
             try:
                 self._migrate()
+                partitions.ensure_ahead()  # the schedule keeps them ahead from here on
                 call_command("firstowner", tell=options["tell"])
             finally:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
