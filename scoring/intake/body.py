@@ -8,6 +8,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 
 import msgspec
@@ -15,6 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from oversight.lib import errors
 from oversight.lib.parsers import refuse_foreign_charset
+from scoring.intake import counting
 
 MAX_RECORDS = 10_000
 MAX_DECODED_BYTES = 64 * 1024 * 1024
@@ -177,6 +179,34 @@ _OPENING = re.compile(r'\s*\{\s*"records"\s*:\s*\[\s*')
 _SEPARATOR = re.compile(r"\s*,\s*")
 _CLOSING = re.compile(r"\s*\]\s*\}\s*\Z")
 _lax = json.JSONDecoder()
+_SHOWN = 1024 * 1024
+
+
+class _Ends:
+    """Where values end in a text, by a lax decoder that is shown no more than it may make of it."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._start, self._shown = 0, ""
+
+    def after(self, place: int) -> int:
+        """The end of the value at a place.
+
+        Raises:
+            ValueError: there is none, or it holds more than `counting.MAX_VALUES`.
+        """
+        with suppress(ValueError):
+            return self._decode(place)  # in what the values before were found in
+        self._start, self._shown = place, self._text[place : place + _SHOWN]
+        with suppress(ValueError):
+            return self._decode(place)
+        rest = self._text[place:].encode("utf-8", "surrogateescape")
+        end = counting.find_comma(rest, counting.MAX_VALUES)
+        self._shown = (rest if end < 0 else rest[:end]).decode("utf-8", "surrogateescape")
+        return self._decode(place)
+
+    def _decode(self, place: int) -> int:
+        return self._start + _lax.raw_decode(self._shown, place - self._start)[1]
 
 
 def _elements_by_scanning(body: bytes) -> list[bytes] | None:
@@ -185,11 +215,11 @@ def _elements_by_scanning(body: bytes) -> list[bytes] | None:
     opening = _OPENING.match(text)
     if opening is None:
         return None
-    place = opening.end()
+    place, ends = opening.end(), _Ends(text)
     slices: list[bytes] = []
     try:
         while len(slices) <= MAX_RECORDS:
-            _, end = _lax.raw_decode(text, place)
+            end = ends.after(place)
             slices.append(text[place:end].encode("utf-8", "surrogateescape"))
             if _CLOSING.match(text, end):
                 return slices

@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 _COLON, _QUOTE, _BACKSLASH, _U = (ord(mark) for mark in ':"\\u')
+# JSON becomes objects before the values of a list or a map are counted. What a record may hold of
+# numbers, names and messages comes to a fraction of this.
+MAX_VALUES = 100_000
 _LOOK_BACK = 4
 _AT_ONCE = 1024 * 1024  # bytes; each that is a mark costs several numbers
 _NUL_ESCAPE = b"\\u0000"
@@ -25,15 +28,15 @@ _IS_SPACE[[ord(mark) for mark in " \t\r\n"]] = True
 _STRING_OR_COMMA = re.compile(rb'(?s)"[^"\\]*+(?:\\.[^"\\]*+)*+"?|(,)')
 
 
-def holds_more_than(raw: bytes, n_values: int) -> bool:
-    """Whether JSON holds more than so many values in all, and as many commas between them.
+def find_comma(raw: bytes, n: int) -> int:
+    """Where comma `n`, from 0, stands between two values in JSON; -1 where there are fewer.
 
-    It costs next to nothing where it does not; of more, no more than these are looked at.
+    It costs next to nothing where there are; beyond that comma nothing is looked at.
     """
-    if len(raw) <= n_values or raw.count(b",") <= n_values:
-        return False
-    commas = (match for match in _STRING_OR_COMMA.finditer(raw) if match[1])
-    return next(islice(commas, n_values, None), None) is not None
+    if len(raw) <= n or raw.count(b",") <= n:
+        return -1
+    commas = (match.start() for match in _STRING_OR_COMMA.finditer(raw) if match[1])
+    return next(islice(commas, n, None), -1)
 
 
 def survey(slices: Sequence[bytes]) -> tuple[list[int], list[bool]]:

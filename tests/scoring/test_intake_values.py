@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oversight.lib import errors
-from scoring.intake import counting, decoding
+from scoring.intake import body, counting, decoding
 from tests.factories import make_record
 
 MANY = 300_000
@@ -52,9 +52,30 @@ def test_commas_in_a_text_are_no_values(text):
 @given(st.lists(st.text('a,"\\\n'), max_size=30), st.integers(0, 30))
 def test_values_are_counted_by_the_commas_between_them(texts, n):
     raw = msgspec.json.encode([texts])
-    assert counting.holds_more_than(raw, n) is (max(len(texts) - 1, 0) > n)
+    assert (counting.find_comma(raw, n) >= 0) is (max(len(texts) - 1, 0) > n)
 
 
 def test_what_never_ends_is_looked_at_once():
     raw = b'{"input": "' + rb"\"," * 2_000_000  # a second look at each quote would take hours
-    assert not counting.holds_more_than(raw, 100)
+    assert counting.find_comma(raw, 100) == -1
+
+
+@pytest.mark.parametrize("value", [b"0.5", b"[]", b"{}"])
+def test_nor_are_they_made_where_a_body_is_no_json(value):
+    crowded = b'{"fingerprint": [%s]}' % b",".join([value] * 2**20)
+    sent = b'{"records": [NaN, ' + crowded + b", " + crowded + b"]}"
+
+    def split():
+        with pytest.raises(errors.InvalidInput) as refused:
+            body.split(sent, body.JSON)
+        return refused.value.errors
+
+    (error,), peak = peak_bytes(split)
+    assert (error.path, error.code) == ("", "not_json")
+    assert peak < 6 * len(sent) + 24 * 2**20
+
+
+@pytest.mark.parametrize("size", [10, 400_000, 3_000_000])
+def test_what_is_no_json_is_cut_out_however_long_the_records_are(size):
+    records = [b'{"a": "%s, \\"", "b": [%d,NaN]}' % (b"\xff" * size, i) for i in range(5)]
+    assert body.split(b'{"records": [%s]}' % b" , ".join(records), body.JSON) == records
