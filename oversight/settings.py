@@ -4,6 +4,7 @@
 children; on several machines the operator does.
 """
 
+import base64
 import json
 import os
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 import environ
 from csp.constants import NONCE, NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
+
+from oversight.lib import notes
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -52,6 +55,31 @@ def _secret_key() -> str:
 
 SECRET_KEY = _secret_key()
 SECRET_KEY_FALLBACKS = env.list("OVERSIGHT_SECRET_KEY_FALLBACKS", default=[])
+
+
+
+def _audit_key() -> bytes | None:
+    """The seed that audit checkpoints are signed with; None: the data folder's, made there once."""
+    text = env("OVERSIGHT_AUDIT_KEY", default="")
+    try:
+        seed = base64.b64decode(text, validate=True)
+    except ValueError:
+        seed = b"?"
+    if len(seed) not in (0, notes.SEED_BYTES):
+        raise ImproperlyConfigured("OVERSIGHT_AUDIT_KEY is no base64 of 32 bytes")
+    return seed or None
+
+
+def _retired_audit_keys() -> list[bytes]:
+    try:
+        return [notes.public_key(text) for text in env.list("OVERSIGHT_AUDIT_RETIRED_KEYS", default=[])]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"OVERSIGHT_AUDIT_RETIRED_KEYS: {error}") from error
+
+
+OVERSIGHT_AUDIT_KEY = _audit_key()
+# The last parts of verifier keys, as `audit-key` prints them.
+OVERSIGHT_AUDIT_RETIRED_KEYS = _retired_audit_keys()
 
 ALLOWED_HOSTS = env.list("OVERSIGHT_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("OVERSIGHT_ORIGINS", default=[])

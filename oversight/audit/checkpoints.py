@@ -1,38 +1,45 @@
 """Checkpoints of the log outside the database: what a database owner cannot rewrite unseen.
 
-After every run the sequencer appends one line to a file in the data folder: project, sequence,
-chain, time and an HMAC under the application's secret. A log that was cut, rolled back or computed
-anew does not meet its checkpoints any more. Copies kept on another machine make this hold against
-somebody who can write to this one.
+After every batch of the sequencer a signed note (c2sp.org/tlog-checkpoint) of the log's name, size
+and root is appended to a file in the data folder. A log that was cut, rolled back or computed anew
+does not meet its checkpoints any more. Whoever has the public key can check them without us; copies
+kept on another machine make this hold against somebody who can write to this one.
 """
 
-import hmac
-import json
+import base64
 import logging
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from django.conf import settings
 
-from oversight.lib import clock, codec
+from oversight.audit import keys, tree
+from oversight.lib import merkle, notes
 from oversight.tenancy.models import Project
 
 logger = logging.getLogger(__name__)
 
-_PURPOSE = b"oversight.audit.checkpoint\x00"
+_TAIL_BYTES = 64 * 1024
+_SIGNATURE = "\N{EM DASH} "
+_SIZE = re.compile("0|[1-9][0-9]{0,18}")
+# Ends what a crash has left without an end: no line of a note looks so.
+_TORN = b"\n(torn)\n\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state of a project's log at one moment; `is_genuine` says whether its HMAC holds."""
+    """A project's log at one moment: its size, its root, and the note that says so."""
 
-    sequence: int
-    chain: bytes
-    at: str
-    is_genuine: bool
+    size: int
+    root: bytes
+    note: str
+
+
+class _Contradiction(Exception):
+    """The log does not continue what a checkpoint says of it."""
 
 
 def folder() -> Path:
@@ -40,66 +47,136 @@ def folder() -> Path:
 
 
 def path_of(project: Project, directory: Path | None = None) -> Path:
-    return (directory or folder()) / f"project-{project.pk}.jsonl"
+    return (directory or folder()) / f"project-{project.pk}.checkpoints"
 
 
-def append(project: Project, sequence: int, chain: bytes) -> None:
-    """Add a line and force it to disk. A full disk is logged and stops nothing: the links stand."""
-    body = _body(project.pk, sequence, chain.hex(), clock.rfc3339(clock.now()))
-    line = codec.canonical({**body, "mac": _mac(settings.SECRET_KEY, body)}) + b"\n"
-    path = path_of(project)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, line if _ends_clean(descriptor) else b"\n" + line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        logger.error("no checkpoint was written: %s", error.strerror, extra={"project": project.pk})
+def publish(project: Project) -> bool:
+    """Sign the tree as it is and append the checkpoint, unless its newest one says that already.
 
+    Nothing is signed that contradicts the newest checkpoint: a log that was cut or rewritten since
+    gets no new ones. That, and a disk that is full, is logged and stops nothing: the links stand.
 
-def read(project: Project, directory: Path | None = None) -> Iterator[Checkpoint]:
-    """The project's checkpoints, oldest first.
-
-    A line that was torn by a crash (it lacks its end) is passed over; any other line that cannot be
-    read counts as a checkpoint that is not genuine.
+    Returns:
+        Whether there was something to sign: the newest checkpoint did not speak of the whole tree.
     """
-    path = path_of(project, directory)
-    if not path.exists():
-        return
-    with path.open("rb") as lines:
-        for line in lines:
-            if not line.endswith(b"}\n"):
-                continue
-            yield _parsed(project, line)
-
-
-def _parsed(project: Project, line: bytes) -> Checkpoint:
     try:
-        given = json.loads(line)
-        body = _body(given["project"], given["sequence"], given["chain"], given["at"])
-        keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-        genuine = body["project"] == project.pk and any(
-            hmac.compare_digest(_mac(key, body), str(given["mac"])) for key in keys
-        )
-        return Checkpoint(
-            int(given["sequence"]), bytes.fromhex(given["chain"]), str(given["at"]), genuine
-        )
-    except (ValueError, KeyError, TypeError):
-        return Checkpoint(0, b"", "", is_genuine=False)
+        # In this order: what another process's checkpoint speaks of is then in the tree.
+        last = find_last(project)
+        size = tree.size_of(project)
+        if size == (last.size if last else 0):
+            return False
+        root = _root_after(project, last, size)
+        _append(path_of(project), keys.signer(project).sign(_text(project, size, root)))
+    except (OSError, keys.UnusableKey, tree.DamagedTree, _Contradiction) as error:
+        logger.error("no checkpoint was written: %s", error, extra={"project": project.pk})
+    return True
 
 
-def _body(project: int, sequence: int, chain: str, at: str) -> dict[str, int | str]:
-    return {"project": project, "sequence": sequence, "chain": chain, "at": at}
+def find_last(project: Project) -> Checkpoint | None:
+    """The newest checkpoint in the project's file that is genuine.
+
+    Raises:
+        OSError: the file cannot be read.
+        UnusableKey: the signing key cannot be.
+    """
+    try:
+        with path_of(project).open("rb") as file:
+            start = max(file.seek(0, os.SEEK_END) - _TAIL_BYTES, 0)
+            file.seek(start)
+            tail = list(_notes(file))  # whose first may lack its beginning
+    except FileNotFoundError:
+        return None
+    verifiers = keys.verifiers(project)
+    for note in reversed(tail):
+        try:
+            return opened(project, note, verifiers)
+        except notes.NotGenuine:
+            continue
+    return None
 
 
-def _mac(secret: str, body: dict[str, int | str]) -> str:
-    key = sha256(_PURPOSE + secret.encode()).digest()
-    return hmac.new(key, codec.canonical(body), sha256).hexdigest()
+def read(project: Project, directory: Path | None = None) -> Iterator[str]:
+    """The notes in the project's file, oldest first, genuine or not; what a crash has torn is
+    passed over."""
+    path = path_of(project, directory)
+    if path.exists():
+        with path.open("rb") as file:
+            yield from _notes(file)
+
+
+def opened(project: Project, note: str, verifiers: Sequence[notes.Verifier]) -> Checkpoint:
+    """The checkpoint that a note is.
+
+    Raises:
+        NotGenuine: no key of `verifiers` has signed it, or it speaks of another log.
+    """
+    origin, *rest = notes.open_note(note, verifiers).split("\n")
+    if origin != keys.origin_of(project):
+        raise notes.NotGenuine("it speaks of another log")
+    try:
+        size, encoded = rest[:2]
+        root = base64.b64decode(encoded, validate=True)
+    except ValueError:
+        size, root = "", b""
+    if not _SIZE.fullmatch(size) or len(root) != merkle.HASH_BYTES:
+        raise notes.NotGenuine("it is signed, and no checkpoint")
+    return Checkpoint(int(size), root, note)
+
+
+def _root_after(project: Project, last: Checkpoint | None, size: int) -> bytes:
+    """The root of the tree, which must have grown from the last checkpoint's."""
+    if last is None:
+        return tree.roots(project, [size])[size]
+    if last.size > size:
+        raise _Contradiction(f"the log ends at {size}, and a checkpoint knows {last.size}")
+    roots = tree.roots(project, [last.size, size])
+    if roots[last.size] != last.root:
+        raise _Contradiction(f"the log is not what the checkpoint at {last.size} says")
+    return roots[size]
+
+
+def _text(project: Project, size: int, root: bytes) -> str:
+    return f"{keys.origin_of(project)}\n{size}\n{base64.b64encode(root).decode()}\n"
+
+
+def _append(path: Path, note: str) -> None:
+    """Add a note and an empty line after it, and force them to disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, (b"" if _ends_clean(descriptor) else _TORN) + f"{note}\n".encode())
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _ends_clean(descriptor: int) -> bool:
     size = os.fstat(descriptor).st_size
-    return size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
+    return size == 0 or os.pread(descriptor, 2, max(size - 2, 0)) == b"\n\n"
+
+
+def _notes(lines: Iterable[bytes]) -> Iterator[str]:
+    """The notes of a file: a block of text, an empty line, a block of signatures, an empty line."""
+    text = ""
+    for block in _blocks(lines):
+        if not block.startswith(_SIGNATURE):
+            text = block
+        elif text:
+            if block.splitlines()[-1].startswith(_SIGNATURE):
+                yield f"{text}\n{block}"
+            text = ""
+
+
+def _blocks(lines: Iterable[bytes]) -> Iterator[str]:
+    """Lines up to an empty one, or to the end; a last line that lacks its end is no line."""
+    block: list[bytes] = []
+    for line in lines:
+        if line == b"\n" and block:
+            yield b"".join(block).decode(errors="replace")
+            block = []
+        elif line != b"\n" and line.endswith(b"\n"):
+            block.append(line)
+        elif line != b"\n":
+            return
+    if block:
+        yield b"".join(block).decode(errors="replace")

@@ -56,13 +56,16 @@ class AuditPending(models.Model):
 
 
 class AuditLink(models.Model):
-    """One place in a project's hash chain: chain = SHA-256(previous chain, leaf)."""
+    """One leaf of a project's Merkle tree (RFC 6962), and all hashes that it makes final.
+
+    `hashes` are of the leaf and of the perfect subtrees that it is the last leaf of, lowest first,
+    32 bytes each: one more than the zeros at the end of `sequence` in binary.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.PROTECT, related_name="+")
-    sequence = models.PositiveBigIntegerField()
+    sequence = models.PositiveBigIntegerField()  # from 1; the leaf's index is one less
     event = models.OneToOneField(AuditEvent, on_delete=models.PROTECT, related_name="link")
-    leaf = models.BinaryField()
-    chain = models.BinaryField()
+    hashes = models.BinaryField()
 
     class Meta:
         triggers = append_only()

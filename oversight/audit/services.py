@@ -1,7 +1,7 @@
 """Writing and linking audit events; the only writers of the log.
 
 `record` runs inside the transaction of the change that it records and waits for nobody: events
-commit unsequenced. `sequence` links what has committed into the project's hash chain.
+commit unsequenced. `sequence` orders what has committed into the project's Merkle tree.
 """
 
 import hashlib
@@ -12,14 +12,13 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from oversight.audit import checkpoints
+from oversight.audit import checkpoints, tree
+from oversight.audit.leaves import leaf_hash
 from oversight.audit.models import AuditEvent, AuditLink, AuditPending
-from oversight.lib import clock, codec
 from oversight.lib.transactions import on_commit, try_advisory_lock
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project
 
-GENESIS = bytes(32)
 _BATCH = 1_000
 
 # Every change of the product waits for this: one statement, where the two models would take two.
@@ -102,32 +101,13 @@ def content_hmac(project: Project, content: bytes) -> str:
     return hmac.new(bytes(project.hash_key), content, hashlib.sha256).hexdigest()
 
 
-def leaf_hash(event: AuditEvent) -> bytes:
-    """SHA-256 of the event's canonical form, which names every column."""
-    return hashlib.sha256(
-        b"\x00"
-        + codec.canonical(
-            {
-                "id": event.pk,
-                "project": event.project_id,
-                "at": clock.rfc3339(event.at),
-                "actor": [event.actor_kind, event.actor_id],
-                "action": event.action,
-                "object": [event.object_type, event.object_id],
-                "detail": event.detail,
-            }
-        )
-    ).digest()
-
-
-def chain_hash(previous: bytes, leaf: bytes) -> bytes:
-    return hashlib.sha256(b"\x01" + previous + leaf).digest()
-
-
 def sequence(project: Project) -> int:
-    """Link the project's pending events, oldest first; returns how many were linked.
+    """Append the project's pending events to its tree, oldest first; returns how many.
 
     Two sequencers do no harm: the second finds the lock taken and leaves.
+
+    Raises:
+        DamagedTree: links are missing; nothing is built on what is left of the tree.
     """
     linked = 0
     while True:
@@ -141,24 +121,19 @@ def sequence(project: Project) -> int:
             )
             if not batch:
                 return linked
-            last = AuditLink.objects.filter(project=project).order_by("-sequence").first()
-            chain = bytes(last.chain) if last else GENESIS
-            number = last.sequence if last else 0
+            edge = tree.edge_of(project, tree.size_of(project))
             links = []
             for pending in batch:
-                number += 1
-                leaf = leaf_hash(pending.event)
-                chain = chain_hash(chain, leaf)
+                completed = edge.append(leaf_hash(pending.event))
                 links.append(
                     AuditLink(
                         project=project,
-                        sequence=number,
+                        sequence=edge.size,
                         event=pending.event,
-                        leaf=leaf,
-                        chain=chain,
+                        hashes=b"".join(completed),
                     )
                 )
             AuditLink.objects.bulk_create(links)
             AuditPending.objects.filter(event__in=[p.event_id for p in batch]).delete()
             linked += len(links)
-            on_commit(partial(checkpoints.append, project, number, chain))
+            on_commit(partial(checkpoints.publish, project))

@@ -1,24 +1,27 @@
 """Deriving a project's log again, from its rows alone, and comparing it with what is stored.
 
 What each check finds: an edited event (its leaf differs), a deleted, inserted or reordered one (the
-chain or the sequence differs), an event that bypassed the sequencer, a cut tail or a log that was
+tree or the sequence differs), an event that bypassed the sequencer, a cut tail or a log that was
 computed anew (a checkpoint outside the database differs).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
-from oversight.audit import checkpoints
+from oversight.audit import checkpoints, keys, tree
+from oversight.audit.leaves import leaf_hash
 from oversight.audit.models import AuditEvent, AuditLink, AuditPending
-from oversight.audit.services import GENESIS, chain_hash, leaf_hash
+from oversight.lib import merkle, notes
 from oversight.tenancy.models import Project
 
 _CHUNK = 2_000
+_CHECKPOINTS_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +29,10 @@ class Report:
     """What was found in one project's log.
 
     Attributes:
-        n_linked: links that were derived again without a difference.
+        n_linked: leaves that were derived again without a difference.
         n_pending: events that wait for the sequencer.
-        n_checkpoints: checkpoints that were compared.
-        chain: hash of the last link that was derived again.
+        n_checkpoints: checkpoints that were found genuine and true.
+        root: of the tree; it says nothing where there is a problem.
         problem: the first difference, in words; None where there is none.
         sequence: where it is; None where it is not at one place.
     """
@@ -37,7 +40,7 @@ class Report:
     n_linked: int
     n_pending: int
     n_checkpoints: int
-    chain: bytes
+    root: bytes
     problem: str | None = None
     sequence: int | None = None
 
@@ -48,28 +51,17 @@ class _DifferenceError(Exception):
         self.problem, self.sequence = problem, sequence
 
 
+@dataclass(slots=True)
 class _Walk:
     """The state of one derivation."""
 
-    def __init__(self, project: Project, directory: Path | None) -> None:
-        self.project = project
-        self.sequence = 0
-        self.chain = GENESIS
-        self.n_checkpoints = 0
-        self.expected: dict[int, bytes] = {}
-        self._read_checkpoints(directory)
-
-    def _read_checkpoints(self, directory: Path | None) -> None:
-        for number, point in enumerate(checkpoints.read(self.project, directory), start=1):
-            if not point.is_genuine:
-                raise _DifferenceError(f"line {number} of the checkpoints is not genuine")
-            known = self.expected.setdefault(point.sequence, point.chain)
-            if known != point.chain:
-                raise _DifferenceError("two checkpoints contradict each other", point.sequence)
-            self.n_checkpoints += 1
+    project: Project
+    edge: merkle.Edge = field(default_factory=merkle.Edge)
+    n_linked: int = 0
+    n_checkpoints: int = 0
 
     def step(self, link: AuditLink, event: AuditEvent | None) -> None:
-        at = self.sequence + 1
+        at = self.n_linked + 1
         if link.sequence != at:
             raise _DifferenceError(f"link {at} is missing: link {link.sequence} follows", at)
         if event is None:
@@ -77,28 +69,44 @@ class _Walk:
         if event.project_id != self.project.pk:
             raise _DifferenceError("its event belongs to another project", at)
         leaf = leaf_hash(event)
-        if bytes(link.leaf) != leaf:
+        stored = bytes(link.hashes)
+        if stored[: merkle.HASH_BYTES] != leaf:
             raise _DifferenceError("its event is not what was linked", at)
-        chain = chain_hash(self.chain, leaf)
-        if bytes(link.chain) != chain:
-            raise _DifferenceError("the chain does not lead here from the link before", at)
-        if self.expected.get(at, chain) != chain:
-            raise _DifferenceError("the log differs from its checkpoint", at)
-        self.sequence, self.chain = at, chain
+        if stored != b"".join(self.edge.append(leaf)):
+            raise _DifferenceError("the tree does not lead here from the links before", at)
+        self.n_linked = at
 
-    def end(self) -> None:
-        last = max(self.expected, default=0)
-        if last > self.sequence:
+    def compare(self, signed: Iterable[str], verifiers: Sequence[notes.Verifier]) -> None:
+        """Compare checkpoints with the tree, whose stored hashes were all derived again before."""
+        numbered = enumerate(signed, start=1)
+        while chunk := list(islice(numbered, _CHECKPOINTS_AT_ONCE)):
+            found = [self._opened(number, note, verifiers) for number, note in chunk]
+            roots = tree.roots(self.project, {point.size for point in found})
+            for point in found:
+                if roots[point.size] != point.root:
+                    raise _DifferenceError("the log differs from its checkpoint", point.size)
+                self.n_checkpoints += 1
+
+    def _opened(
+        self, number: int, note: str, verifiers: Sequence[notes.Verifier]
+    ) -> checkpoints.Checkpoint:
+        try:
+            point = checkpoints.opened(self.project, note, verifiers)
+        except notes.NotGenuine as error:
+            raise _DifferenceError(f"checkpoint {number} is not genuine: {error}") from error
+        if point.size > self.n_linked:
             raise _DifferenceError(
-                f"the log is cut: it ends at {self.sequence}, and a checkpoint knows {last}",
-                self.sequence + 1,
+                f"the log is cut: it ends at {self.n_linked}, and a checkpoint knows {point.size}",
+                self.n_linked + 1,
             )
+        return point
 
 
 def verify(
     project: Project,
     *,
     directory: Path | None = None,
+    verifiers: Sequence[notes.Verifier] | None = None,
     progress: Callable[[int], None] = lambda n: None,
 ) -> Report:
     """Derive a project's log again.
@@ -106,34 +114,38 @@ def verify(
     Args:
         project: whose log.
         directory: where the checkpoints lie; the data folder's where absent.
+        verifiers: whose checkpoints count; the installation's keys, now and retired, where absent.
         progress: is told how many links were derived since the last call.
 
     Returns:
         A report with the first difference, if there is one.
+
+    Raises:
+        UnusableKey: the installation's own key cannot be read.
     """
-    walk = None
+    if verifiers is None:
+        verifiers = keys.verifiers(project)
+    walk = _Walk(project)
     with _snapshot():
-        pending = AuditPending.objects.filter(project=project)
-        n_pending = pending.count()
+        n_pending = AuditPending.objects.filter(project=project).count()
         try:
-            walk = _Walk(project, directory)
             for count, (link, event) in enumerate(_links(project), start=1):
                 walk.step(link, event)
                 if count % _CHUNK == 0:
                     progress(_CHUNK)
-            walk.end()
+            walk.compare(checkpoints.read(project, directory), verifiers)
             _check_unlinked(project)
         except _DifferenceError as found:
             return _report(walk, n_pending, found)
     return _report(walk, n_pending)
 
 
-def _report(walk: _Walk | None, n_pending: int, found: _DifferenceError | None = None) -> Report:
+def _report(walk: _Walk, n_pending: int, found: _DifferenceError | None = None) -> Report:
     return Report(
-        n_linked=walk.sequence if walk else 0,
+        n_linked=walk.n_linked,
         n_pending=n_pending,
-        n_checkpoints=walk.n_checkpoints if walk else 0,
-        chain=walk.chain if walk else GENESIS,
+        n_checkpoints=walk.n_checkpoints,
+        root=walk.edge.root(),
         problem=found.problem if found else None,
         sequence=found.sequence if found else None,
     )

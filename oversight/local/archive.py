@@ -20,7 +20,7 @@ from psycopg import conninfo
 FORMAT = 1
 MANIFEST = "manifest.json"
 _DUMP = "database"
-_BEFORE, _AFTER = ("audit", "secret_key"), ("exports",)  # names in the data folder
+_BEFORE, _AFTER = ("audit", "audit_key", "secret_key"), ("exports",)  # names in the data folder
 _PARAMETERS = {
     "host": "PGHOST",
     "port": "PGPORT",

@@ -12,9 +12,11 @@ from django.db import transaction
 from django.db.models import DurationField, Exists, ExpressionWrapper, F, OuterRef, Value
 from django.db.models.functions import Now
 
+from oversight.audit import checkpoints
 from oversight.audit.models import AuditPending
 from oversight.jobs.models import Job
 from oversight.tenancy.actors import system_actor
+from oversight.tenancy.models import Project
 from review.models import Case, DatasetVersion, ReviewQueue, SamplingRound, Selection, Slot, Verdict
 from review.services import resolutions
 from scoring.models import IngestBatch, Window
@@ -92,6 +94,11 @@ def events_without_link() -> int:
     return AuditPending.objects.filter(event__at__lt=Now() - LATE).count()
 
 
+def logs_without_checkpoint() -> int:
+    """Audit logs whose newest checkpoint lags behind, as a crash leaves them: signed here."""
+    return sum(checkpoints.publish(project) for project in Project.objects.all())
+
+
 def partitions_missing() -> int:
     """Partitions of the coming days that are not there; made here."""
     missing = partitions.missing_ahead()
@@ -111,6 +118,7 @@ CHECKS: dict[str, Callable[[], int]] = {
         datasets_without_end,
         jobs_without_worker,
         events_without_link,
+        logs_without_checkpoint,
         partitions_missing,
     )
 }

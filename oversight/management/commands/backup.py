@@ -39,3 +39,5 @@ class Command(BaseCommand):
         self.stdout.write(f"{options['out']}: {len(manifest['files'])} files, checked by SHA-256")
         if "secret_key" not in manifest["files"]:
             self.stdout.write("The secret key comes from the environment: keep it elsewhere.")
+        if settings.OVERSIGHT_AUDIT_KEY:
+            self.stdout.write("So does the key of the audit log.")

@@ -1,5 +1,8 @@
 """`manage.py verify-audit`: derive the audit log again and compare it with what is stored."""
 
+from argparse import ArgumentTypeError
+from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +10,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
 from oversight.audit import selectors as audit_selectors
+from oversight.audit.keys import UnusableKey
 from oversight.audit.verify import Report, verify
 from oversight.lib import errors
+from oversight.lib.notes import Verifier
 from oversight.tenancy import selectors
 from oversight.tenancy.models import Project
 
@@ -24,6 +29,14 @@ class Command(BaseCommand):
             type=Path,
             help="a copy of the checkpoints kept elsewhere (the data folder's)",
         )
+        parser.add_argument(
+            "--trust",
+            metavar="KEY",
+            action="append",
+            type=_verifier,
+            help="a log's verifier key as `audit-key` told it, instead of the installation's own "
+            "keys; give it again for each further key",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         directory = options["checkpoints"]
@@ -33,11 +46,32 @@ class Command(BaseCommand):
         for project in _projects(options["project"]):
             total = audit_selectors.count_links(project)
             with tqdm(total=total, unit="event", desc=project.slug, disable=None) as bar:
-                report = verify(project, directory=directory, progress=bar.update)
+                report = _verified(project, options, bar.update)
             self.stdout.write(f"{project.slug}: {_told(report)}")
             failed += report.problem is not None
         if failed:
             raise CommandError(f"{failed} log(s) do not verify")
+
+
+def _verifier(text: str) -> Verifier:
+    try:
+        return Verifier.parse(text)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
+
+
+def _verified(
+    project: Project, options: dict[str, Any], progress: Callable[[int], None]
+) -> Report:
+    try:
+        return verify(
+            project,
+            directory=options["checkpoints"],
+            verifiers=options["trust"],
+            progress=progress,
+        )
+    except (OSError, UnusableKey) as error:
+        raise CommandError(str(error)) from error
 
 
 def _projects(slug: str | None) -> list[Project]:
@@ -50,11 +84,12 @@ def _projects(slug: str | None) -> list[Project]:
 def _told(report: Report) -> str:
     counts = (
         f"{report.n_linked} events linked, {report.n_pending} pending, "
-        f"{report.n_checkpoints} checkpoints"
+        f"{report.n_checkpoints} checkpoints hold"
     )
     if report.problem is None:
         blind = report.n_linked and not report.n_checkpoints
+        root = b64encode(report.root).decode()
         warning = " (without checkpoints a cut tail is not seen)" if blind else ""
-        return f"verified: {counts}, chain {report.chain.hex()[:16]}…{warning}"
+        return f"verified: {counts}, root {root}{warning}"
     where = f" at {report.sequence}" if report.sequence is not None else ""
     return f"DIFFERENCE{where}: {report.problem} (verified before it: {counts})"
