@@ -57,7 +57,6 @@ SECRET_KEY = _secret_key()
 SECRET_KEY_FALLBACKS = env.list("OVERSIGHT_SECRET_KEY_FALLBACKS", default=[])
 
 
-
 def _audit_key() -> bytes | None:
     """The seed that audit checkpoints are signed with; None: the data folder's, made there once."""
     text = env("OVERSIGHT_AUDIT_KEY", default="")
@@ -72,7 +71,9 @@ def _audit_key() -> bytes | None:
 
 def _retired_audit_keys() -> list[bytes]:
     try:
-        return [notes.public_key(text) for text in env.list("OVERSIGHT_AUDIT_RETIRED_KEYS", default=[])]
+        return [
+            notes.public_key(text) for text in env.list("OVERSIGHT_AUDIT_RETIRED_KEYS", default=[])
+        ]
     except ValueError as error:
         raise ImproperlyConfigured(f"OVERSIGHT_AUDIT_RETIRED_KEYS: {error}") from error
 

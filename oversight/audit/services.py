@@ -14,7 +14,7 @@ from django.db import connection, transaction
 
 from oversight.audit import checkpoints, tree
 from oversight.audit.leaves import leaf_hash
-from oversight.audit.models import AuditEvent, AuditLink, AuditPending
+from oversight.audit.models import AuditLink, AuditPending
 from oversight.lib.transactions import on_commit, try_advisory_lock
 from oversight.tenancy.actors import Actor
 from oversight.tenancy.models import Project

@@ -2,8 +2,8 @@
 
 A tree over n leaves is made of perfect subtrees, one for each bit of n, the largest on the left. A
 perfect subtree never changes once its last leaf is there, so it is stored with that leaf
-(`Edge.append` gives what each leaf completes), and every root and proof is folded from a logarithmic
-number of stored hashes. A span is a pair (start, end) of leaves, the end not included.
+(`Edge.append` gives what each leaf completes), and every root and proof is folded from few stored
+hashes, a logarithmic number. A span is a pair (start, end) of leaves, the end not included.
 """
 
 import hashlib

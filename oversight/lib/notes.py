@@ -4,9 +4,9 @@
     (an empty line)
     — name base64(key id || signature)
 
-The key id is the start of SHA-256(name || 0x0A || 0x01 || public key); the signature is Ed25519 over
-the text with its last newline. Signatures of keys that nobody named are passed over, so that others
-may add theirs to a note.
+The key id is the start of SHA-256(name || 0x0A || 0x01 || public key); the signature is Ed25519,
+over the text with its last newline. Signatures of keys that nobody named are passed over, so that
+others may add theirs to a note.
 """
 
 import base64

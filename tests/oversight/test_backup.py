@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 
@@ -12,7 +13,9 @@ from django.db import connection
 from installation import ROOT
 from psycopg import conninfo
 
+from oversight.audit import keys as audit_keys
 from oversight.audit import services as audit
+from oversight.audit.verify import verify
 from oversight.local import archive, places, reach
 from tests.factories import make_record
 
@@ -43,16 +46,18 @@ def empty_database(db):
 
 
 @pytest.fixture
-def installation(world, tmp_path):
+def installation(world, settings, tmp_path):
     """A project with records, a linked audit log, an export and one that is being written."""
     records = [make_record(i) for i in range(20)]
     assert world.api("records:write")("post", "records", {"records": records}).status_code == 200
     audit.sequence(world.project)
-    data = tmp_path / "data"
+    data = tmp_path / "installation"
     (data / "exports" / "one").mkdir(parents=True)
     (data / "exports" / "one" / "rows.jsonl").write_text('{"label": 1}\n')
     (data / "exports" / "two.1.part").mkdir()
     (data / "secret_key").write_text("k" * 48)
+    for name in ("audit", audit_keys.FILE):
+        (settings.DATA_DIR / name).rename(data / name)
     return data
 
 
@@ -80,7 +85,7 @@ def contents(url):
         }
 
 
-def test_all_comes_back(made, installation, empty_database, programs, tmp_path):
+def test_all_comes_back(made, installation, empty_database, programs, tmp_path, world, settings):
     before = contents(url_of(connection.settings_dict["NAME"]))
     fresh = tmp_path / "fresh"
     fresh.mkdir()
@@ -91,6 +96,10 @@ def test_all_comes_back(made, installation, empty_database, programs, tmp_path):
     assert (fresh / "exports" / "one" / "rows.jsonl").read_text() == '{"label": 1}\n'
     assert not (fresh / "exports" / "two.1.part").exists()
     assert (fresh / "secret_key").read_text() == "k" * 48
+    settings.DATA_DIR = fresh
+    assert stat.S_IMODE((fresh / audit_keys.FILE).stat().st_mode) == 0o600
+    report = verify(world.project)
+    assert (report.problem, report.n_checkpoints) == (None, 1)
     with psycopg.connect(empty_database) as reader, pytest.raises(psycopg.errors.RaiseException):
         reader.execute("DELETE FROM audit_auditevent")
 

@@ -55,8 +55,7 @@ def test_no_bit_of_a_note_can_be_turned(place, bit):
         changed = turned.decode()
     except UnicodeDecodeError:
         return
-    # A letter of base64 has spare bits at the end of a signature; strict decoders refuse them.
-    with pytest.raises(NotGenuine):
+    with pytest.raises(NotGenuine):  # spare bits at the end of base64 included
         open_note(changed, [SIGNER.verifier])
 
 
@@ -101,7 +100,11 @@ def test_what_is_no_verifier_key_is_refused(text):
 
 
 def test_a_text_without_its_end_and_a_key_without_a_name_sign_nothing():
-    for signer, text in [(SIGNER, "no end"), (Signer("", SEED), "x\n"), (Signer("a+b", SEED), "x\n")]:
+    for signer, text in [
+        (SIGNER, "no end"),
+        (Signer("", SEED), "x\n"),
+        (Signer("a+b", SEED), "x\n"),
+    ]:
         with pytest.raises(ValueError, match="newline"):
             signer.sign(text)
     assert SEED.hex() not in repr(SIGNER)

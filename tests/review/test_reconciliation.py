@@ -6,6 +6,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
+from oversight.audit import checkpoints, tree
+from oversight.audit import services as audit
 from oversight.celery import app
 from oversight.jobs import services as jobs
 from oversight.jobs.models import Job, Tick
@@ -38,6 +40,14 @@ def found():
 def test_a_healthy_installation_has_no_findings(judged):
     partitions.ensure_ahead()
     assert found() == {}
+
+
+def test_a_log_whose_checkpoint_is_missing_is_found_and_signed(judged, project):
+    partitions.ensure_ahead()
+    audit.sequence(project)  # its checkpoint follows the commit, which does not come
+    assert found() == {"logs_without_checkpoint": 1}
+    assert found() == {}
+    assert checkpoints.find_last(project).size == tree.size_of(project)
 
 
 def test_a_batch_that_no_window_claims_is_found(project, send):

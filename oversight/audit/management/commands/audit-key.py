@@ -1,4 +1,5 @@
-"""`manage.py audit-key`: the public keys that anybody can check the log's checkpoints with."""
+"""`manage.py audit-key`: the public keys that anybody can check the log's checkpoints with
+(c2sp.org/signed-note)."""
 
 from typing import Any
 
@@ -10,9 +11,7 @@ from oversight.tenancy import selectors
 
 
 class Command(BaseCommand):
-    help = (
-        "Print the verifier key of each project's audit log (name+hash+base64, c2sp.org/signed-note)."
-    )
+    help = "Print the verifier key of each project's audit log: name+hash+base64."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--project", metavar="SLUG", help="one project (all)")

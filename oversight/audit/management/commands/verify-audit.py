@@ -60,9 +60,7 @@ def _verifier(text: str) -> Verifier:
         raise ArgumentTypeError(str(error)) from error
 
 
-def _verified(
-    project: Project, options: dict[str, Any], progress: Callable[[int], None]
-) -> Report:
+def _verified(project: Project, options: dict[str, Any], progress: Callable[[int], None]) -> Report:
     try:
         return verify(
             project,
