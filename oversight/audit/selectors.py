@@ -38,7 +38,7 @@ class LogState:
         n_linked: events in the tree.
         n_pending: events that wait for the sequencer.
         checkpoint: the newest one, None where there is none or it cannot be read.
-        verifier: the key to check it with, in the form that is handed on; empty where there is none.
+        verifier: the key to check it with, in the form that is handed on; or empty.
     """
 
     n_linked: int
