@@ -96,12 +96,12 @@ def find_last(project: Project) -> Checkpoint | None:
 
 
 def read(project: Project, directory: Path | None = None) -> Iterator[str]:
-    """The notes in the project's file, oldest first, genuine or not; what a crash has torn is
-    passed over."""
+    """The notes that are in the project's file now, oldest first, genuine or not.
+
+    What a crash has torn is passed over, and so is what is appended after this call.
+    """
     path = path_of(project, directory)
-    if path.exists():
-        with path.open("rb") as file:
-            yield from _notes(file)
+    return _notes(_lines(path, path.stat().st_size if path.exists() else 0))
 
 
 def opened(project: Project, note: str, verifiers: Sequence[notes.Verifier]) -> Checkpoint:
@@ -165,6 +165,15 @@ def _notes(lines: Iterable[bytes]) -> Iterator[str]:
             if block.splitlines()[-1].startswith(_SIGNATURE):
                 yield f"{text}\n{block}"
             text = ""
+
+
+def _lines(path: Path, n_bytes: int) -> Iterator[bytes]:
+    """The lines of the first so many bytes of a file."""
+    if n_bytes:
+        with path.open("rb") as file:
+            while line := file.readline(n_bytes):
+                n_bytes -= len(line)
+                yield line
 
 
 def _blocks(lines: Iterable[bytes]) -> Iterator[str]:

@@ -121,11 +121,13 @@ def verify(
         A report with the first difference, if there is one.
 
     Raises:
-        UnusableKey: the installation's own key cannot be read.
+        OSError, UnusableKey: checkpoints or the installation's own key cannot be read.
     """
     if verifiers is None:
         verifiers = keys.verifiers(project)
     walk = _Walk(project)
+    # Before the snapshot: all that these speak of is in it.
+    signed = checkpoints.read(project, directory)
     with _snapshot():
         n_pending = AuditPending.objects.filter(project=project).count()
         try:
@@ -133,7 +135,7 @@ def verify(
                 walk.step(link, event)
                 if count % _CHUNK == 0:
                     progress(_CHUNK)
-            walk.compare(checkpoints.read(project, directory), verifiers)
+            walk.compare(signed, verifiers)
             _check_unlinked(project)
         except _DifferenceError as found:
             return _report(walk, n_pending, found)
