@@ -18,6 +18,7 @@ from django.conf import settings
 
 from oversight.audit import keys, tree
 from oversight.lib import merkle, notes
+from oversight.lib.folders import sync_folder
 from oversight.tenancy.models import Project
 
 logger = logging.getLogger(__name__)
@@ -148,6 +149,7 @@ def _append(path: Path, note: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+    sync_folder(path.parent)  # the file may be new
 
 
 def _ends_clean(descriptor: int) -> bool:

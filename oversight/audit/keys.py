@@ -5,7 +5,6 @@ lies beside the checkpoints' folder, not in it: that folder is copied elsewhere.
 """
 
 import base64
-import binascii
 import hashlib
 import hmac
 import os
@@ -16,6 +15,7 @@ from pathlib import Path
 from django.conf import settings
 
 from oversight.lib import notes
+from oversight.lib.folders import sync_folder
 from oversight.tenancy.models import Project
 
 FILE = "audit_key"
@@ -64,12 +64,12 @@ def _path() -> Path:
 
 def _read() -> bytes | None:
     try:
-        text = _path().read_text()
+        text = _path().read_bytes()
     except FileNotFoundError:
         return None
     try:
         seed = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         seed = b""
     if len(seed) != notes.SEED_BYTES:
         raise UnusableKey(f"{_path()} is no base64 of {notes.SEED_BYTES} bytes")
@@ -91,6 +91,7 @@ def _make() -> bytes:
             path.hardlink_to(part)
     finally:
         part.unlink()
+    sync_folder(path.parent)  # what is signed with the key must not outlive it
     seed = _read()
     if seed is None:
         raise FileNotFoundError(f"{path} was removed as soon as it was made")

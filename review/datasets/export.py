@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oversight.lib import codec
+from oversight.lib.folders import sync_folder
 from review.datasets import manifest as manifests
 from review.datasets import reading, selection, writers
 from review.datasets.columns import (
@@ -65,8 +66,8 @@ def write(
     facts.append(writers.fact_of(Path(CARD), writers.write_text(folder / CARD, card)))
     made = manifests.make(dataset, snapshot, maker.tally, labels, rounds, facts)
     writers.write_text(folder / MANIFEST, codec.encode(made).decode() + "\n")
-    writers.sync_folder(folder / "data")
-    writers.sync_folder(folder)
+    sync_folder(folder / "data")
+    sync_folder(folder)
     return made
 
 

@@ -174,15 +174,6 @@ def write_text(path: Path, text: str) -> DigestedFile:
     return file
 
 
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def fact_of(path: Path, file: DigestedFile, n_rows: int | None = None) -> dict[str, Any]:
     """Name, size, SHA-256 and rows of a written file, as the manifest lists it.
 

@@ -20,13 +20,13 @@ from oversight.audit import services as audit
 from oversight.jobs import services as jobs
 from oversight.jobs.models import Job
 from oversight.lib import codec, errors
+from oversight.lib.folders import sync_folder
 from oversight.lib.transactions import advisory_lock
 from oversight.tenancy import access
 from oversight.tenancy.actors import Actor, system_actor
 from review.datasets import export, selection, snapshot
 from review.datasets.columns import FORMATS, KINDS, LABEL_RULES
 from review.datasets.labels import UNLABELLED_KINDS
-from review.datasets.writers import sync_folder
 from review.models import DatasetVersion, Question, ReviewQueue, Verdict
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")

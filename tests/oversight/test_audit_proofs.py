@@ -158,6 +158,7 @@ def test_what_no_checkpoint_speaks_of_yet_has_no_proof(log, other_world):
     checkpoints.publish(log.project)
     get(log, f"events/{foreign.pk}/proof", 404)
     get(log, "events/999999999/proof", 404)
+    get(log, f"events/{10**30}/proof", 404)
 
 
 @pytest.mark.parametrize("first", ["", "0", "x", "-1", "1.5", "９", "9" * 30, "1000"])

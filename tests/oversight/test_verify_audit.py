@@ -197,7 +197,7 @@ def test_the_command_trusts_the_keys_it_is_told(project, tmp_path):
 def test_the_command_refuses_what_is_no_key(project):
     with pytest.raises(CommandError, match="--trust: "):
         call_command("verify-audit", "--trust", "no+key", stdout=StringIO())
-    (checkpoints.folder().parent / keys.FILE).write_text("no key")
+    (checkpoints.folder().parent / keys.FILE).write_bytes(b"\xff no key")
     for command in ("verify-audit", "audit-key"):
         with pytest.raises(CommandError, match="audit_key is no base64 of 32 bytes"):
             call_command(command, stdout=StringIO())
