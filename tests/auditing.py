@@ -30,6 +30,19 @@ def happen(project: Project) -> None:
     services.sequence(project)
 
 
+def wait_to_be_linked(project: Project, n_events: int) -> None:
+    """So many events by one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH event AS (INSERT INTO audit_auditevent (project_id, actor_kind, actor_id,"
+            " action, object_type, object_id, detail) SELECT %s, 'user', '1', 'x', 'y', n, '{}'"
+            " FROM generate_series(1, %s) n RETURNING id, project_id)"
+            " INSERT INTO audit_auditpending (event_id, project_id)"
+            " SELECT id, project_id FROM event",
+            [project.pk, n_events],
+        )
+
+
 def last(project: Project) -> AuditLink:
     return AuditLink.objects.filter(project=project).latest("sequence")
 

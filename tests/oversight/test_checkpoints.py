@@ -1,19 +1,44 @@
 """Checkpoints: whom they are believed, what is never signed, and what crashes and races leave."""
 
 import base64
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 from django.db import connection
+from installation import ROOT
+from psycopg import conninfo
 
 from oversight.audit import checkpoints, keys, services, tree
 from oversight.audit.models import AuditPending
 from oversight.audit.verify import verify
 from oversight.lib import merkle
 from oversight.tenancy.actors import system_actor
-from tests.auditing import as_owner, grown, happen, last, recompute
+from tests.auditing import as_owner, grown, happen, last, recompute, wait_to_be_linked
 from tests.sessions import PATIENCE_SECONDS, Sessions, all_at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+# A process of its own on the test's database, which is another than its environment names.
+_SEQUENCER = """
+import os, sys
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oversight.settings")
+import django
+from django.conf import settings
+from psycopg import conninfo
+parts = conninfo.conninfo_to_dict(os.environ["OVERSIGHT_TEST_URL"])
+settings.DATABASES["default"] |= {
+    "NAME": parts["dbname"], "HOST": parts.get("host", ""), "PORT": parts.get("port", ""),
+    "USER": parts.get("user", ""), "PASSWORD": parts.get("password", ""),
+}
+django.setup()
+from oversight.audit import services
+from oversight.tenancy.models import Project
+services.sequence(Project.objects.get(pk=int(sys.argv[1])))
+"""
 
 
 @pytest.fixture
@@ -120,17 +145,38 @@ def test_a_checkpoint_that_a_crash_left_out_is_made_up_for(project, settings, tm
     assert verify(project).n_checkpoints == 3
 
 
+def test_a_sequencer_that_is_killed_leaves_nothing_half_done(project, settings):
+    wait_to_be_linked(project, 8_000)
+    size = last(project).sequence
+    given = connection.get_connection_params()
+    parts = {name: given[name] for name in ("host", "port", "user", "password") if given.get(name)}
+    url = conninfo.make_conninfo(dbname=connection.settings_dict["NAME"], **parts)
+    env = {**os.environ, "OVERSIGHT_DATA": str(settings.DATA_DIR), "OVERSIGHT_TEST_URL": url}
+    path = checkpoints.path_of(project)
+    before = path.stat().st_size
+    sequencer = subprocess.Popen(
+        [sys.executable, "-c", _SEQUENCER, str(project.pk)], env=env, cwd=ROOT
+    )
+    try:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while path.stat().st_size == before and time.monotonic() < until:
+            time.sleep(0.01)
+    finally:
+        sequencer.kill()
+        sequencer.wait()
+    assert 0 < last(project).sequence - size < 8_000
+    # Its server process holds the lock until it sees that nobody is there any more.
+    while AuditPending.objects.filter(project=project).exists() and time.monotonic() < until:
+        services.sequence(project)
+        time.sleep(0.05)
+    report = verify(project)
+    assert (report.problem, report.n_linked, report.n_pending) == (None, size + 8_000, 0)
+    assert checkpoints.find_last(project).size == report.n_linked
+
+
 def test_what_is_linked_meanwhile_is_no_difference(project):
     """A checkpoint that is written during the derivation speaks of what its snapshot lacks."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH event AS (INSERT INTO audit_auditevent (project_id, actor_kind, actor_id,"
-            " action, object_type, object_id, detail) SELECT %s, 'user', '1', 'x', 'y', n, '{}'"
-            " FROM generate_series(1, 2500) n RETURNING id, project_id)"
-            " INSERT INTO audit_auditpending (event_id, project_id)"
-            " SELECT id, project_id FROM event",
-            [project.pk],
-        )
+    wait_to_be_linked(project, 2_500)
     services.sequence(project)
     size = last(project).sequence
 
