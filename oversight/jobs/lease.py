@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from django.db import DatabaseError, connections
+from django.db import Error, connection, connections
 
 logger = logging.getLogger(__name__)
 
@@ -28,8 +28,9 @@ def kept(renew: Callable[[], bool]) -> Iterator[None]:
                 try:
                     if not renew():
                         return
-                except DatabaseError:
+                except Error:
                     logger.warning("a lease could not be renewed; trying again")
+                    connection.close()  # it may be lost, and is made anew only where it is closed
         finally:
             connections.close_all()  # this thread's own
 

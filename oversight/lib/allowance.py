@@ -5,6 +5,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+# Less silence than this, at the end of a request that has waited often, says nothing of the server.
+TELLING_SECONDS = 1.0
+
 
 @dataclass(slots=True)
 class Allowance:
@@ -12,6 +15,11 @@ class Allowance:
 
     seconds: float
     silence_seconds: float
+
+    @property
+    def is_telling(self) -> bool:
+        """Whether the server is at fault if it does not answer within the next wait."""
+        return self.next_wait_seconds() >= TELLING_SECONDS
 
     def next_wait_seconds(self) -> float:
         return max(0.0, min(self.seconds, self.silence_seconds))

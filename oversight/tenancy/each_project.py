@@ -1,6 +1,7 @@
 """What a schedule does for every project: one whose data cannot be worked on keeps none waiting."""
 
 import logging
+import random
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -21,10 +22,10 @@ class ProjectsFailed(Exception):
 def in_each_project(
     work: Callable[[Project], Result], projects: Iterable[Project] | None = None
 ) -> list[Result]:
-    """Do the work in one project after the other, in the order of their ids.
+    """Do the work in one project after the other, in an order that changes from call to call.
 
     What cannot get better with the next project ends it at once: the task's time is up, or the
-    database is away.
+    database is away. The order sees to it that no project ends it before the others every time.
 
     Args:
         work: commits for itself; what it raises is logged.
@@ -32,18 +33,22 @@ def in_each_project(
 
     Raises:
         ProjectsFailed: once all have had their turn.
+        OperationalError: the database cannot be reached any more.
     """
     if projects is None:
         projects = Project.objects.all()
     done, failed = [], []
-    for project in sorted(projects, key=lambda project: project.pk):
+    turns = list(projects)
+    random.shuffle(turns)
+    for project in turns:
         try:
             done.append(work(project))
         except SoftTimeLimitExceeded:
             raise
         except Exception as error:
             if isinstance(error, Error) and not connection.is_usable():
-                raise
+                connection.close()
+                connection.ensure_connection()  # or else there is no database for the others
             logger.exception("a scheduled task failed in project %s", project.slug)
             failed.append(f"{project.slug} ({type(error).__name__})")
     if failed:

@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from django.db.models.functions import Now
-
 from oversight.tenancy.actors import Actor
 from review.models import ReviewQueue, Slot
 
@@ -11,7 +9,8 @@ from review.models import ReviewQueue, Slot
 def in_hand(actor: Actor) -> frozenset[UUID]:
     """The records that the actor is about to judge blind, in the cases that they hold.
 
-    Whatever would tell what the machine made of them is withheld, wherever it stands.
+    Whatever would tell what the machine made of them is withheld, wherever it stands; also once a
+    lease has run out, for until somebody else takes the case it may still be answered.
     """
     if not actor.can_review:
         return frozenset()
@@ -19,7 +18,6 @@ def in_hand(actor: Actor) -> frozenset[UUID]:
     held = Slot.objects.filter(
         **mine,
         state=Slot.State.OPEN,
-        lease_expires_at__gt=Now(),
         queue__project=actor.project,
     ).exclude(queue__evidence=ReviewQueue.Evidence.OPEN)
     return frozenset(held.values_list("case__evidence__record_id", flat=True))

@@ -12,10 +12,11 @@ has seen every place that is open, and whoever opens one sees where the frontier
 from dataclasses import dataclass
 
 from django.db import connection, transaction
+from django.db.models import Q
 
 from oversight.lib.transactions import advisory_lock, try_advisory_lock
 from oversight.tenancy.actors import Actor
-from review.models import Frontier
+from review.models import Case, Frontier, Skip, Slot
 from review.models.frontiers import FIRST, LAST
 
 _LOCK = "review.frontier"
@@ -99,14 +100,33 @@ def move_on(actor: Actor, *, queue_id: int) -> None:
             cursor.execute((OF_RATER if actor.ai_rater else OF_REVIEWER).move, values)
 
 
-def draw_back(queue_id: int, *, rank: int) -> None:
+def _done_with(case: Case) -> Q:
+    """The frontiers of people and raters who are given no place of a case any more."""
+    done = Slot.objects.filter(case=case, state=Slot.State.DONE)
+    skips = Skip.objects.filter(case=case)
+    return (
+        Q(reviewer__in=done.filter(reviewer__isnull=False).values("reviewer"))
+        | Q(reviewer__in=skips.filter(reviewer__isnull=False).values("reviewer"))
+        | Q(ai_rater__in=done.exclude(ai_rater="").values("ai_rater"))
+        | Q(ai_rater__in=skips.exclude(ai_rater="").values("ai_rater"))
+    )
+
+
+def draw_back(queue_id: int, *, rank: int, case: Case | None = None) -> None:
     """No frontier of the queue lies behind this rank, at which the caller opens places.
 
     Called last in the transaction: whoever else opens places in the queue waits for its end.
+
+    Args:
+        queue_id: of the queue.
+        rank: the lowest of the places.
+        case: whose all of them are; for those who have answered or skipped it nothing is opened.
     """
     advisory_lock(_LOCK, queue_id, shared=True)
     # By their ids, in order: those who open places at once wait for each other in one direction.
     beyond = Frontier.objects.select_for_update(no_key=True).filter(queue=queue_id, rank__gt=rank)
+    if case is not None:
+        beyond = beyond.exclude(_done_with(case))
     ids = list(beyond.order_by("pk").values_list("pk", flat=True))
     if ids:
         Frontier.objects.filter(pk__in=ids).update(rank=rank)

@@ -149,7 +149,7 @@ def _ask_another(case: Case) -> None:
         Slot.objects.create(
             case=case, queue_id=case.queue_id, number=last.number + 1, rank=last.rank
         )
-        frontiers.draw_back(case.queue_id, rank=last.rank)
+        frontiers.draw_back(case.queue_id, rank=last.rank, case=case)
 
 
 def counted_verdicts(given: Sequence[Verdict]) -> list[Verdict]:

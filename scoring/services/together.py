@@ -29,6 +29,7 @@ class _Post:
     woken: threading.Event = field(default_factory=threading.Event)
     outcome: Outcome | None = None
     error: Exception | None = None
+    is_left: bool = False  # whoever sent it waits for it no longer
 
 
 class _Sender:
@@ -56,6 +57,11 @@ class _Sender:
                 n += len(taken[-1].slices)
             return taken
 
+    def put_back(self, taken: Sequence[_Post]) -> None:
+        """Let posts that were taken along, and came to nothing, wait for the next transaction."""
+        with self._lock:
+            self._waiting[:0] = [post for post in taken if not post.is_left]
+
     def take_all(self) -> list[_Post]:
         """The posts that wait, which will not wait any longer."""
         with self._lock:
@@ -73,6 +79,7 @@ class _Sender:
     def leave(self, post: _Post) -> None:
         """Give up waiting; one that was told to lead meanwhile passes that on."""
         with self._lock:
+            post.is_left = True
             if post in self._waiting:
                 self._waiting.remove(post)
                 return
@@ -116,14 +123,21 @@ def ingest_together(actor: Actor, *, slices: Sequence[bytes]) -> Outcome:
 def _lead(actor: Actor, sender: _Sender, mine: _Post) -> None:
     """One transaction for all; where that fails for reasons of its content, one for each.
 
-    Where the database is at fault, whoever waits would meet the same, one after the other.
+    Where the database is at fault, whoever waits would meet the same, one after the other; but not
+    where the leader had hardly any time left: that is its own misfortune.
     """
     posts = sender.take_along(mine)
+    left = allowance.current()
+    is_telling = left is None or left.is_telling
     try:
         whole = ingest(actor, slices=[raw for post in posts for raw in post.slices])
         _share(whole, posts)
     except (OperationalError, InterfaceError, errors.Unavailable) as error:
-        posts += sender.take_all()
+        if is_telling:
+            posts += sender.take_all()
+        else:
+            sender.put_back(posts[1:])
+            posts = [mine]
         for post in posts:
             post.error = error
     except Exception:  # one post may be to blame: each is tried alone, and told its own error

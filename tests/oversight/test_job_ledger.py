@@ -1,10 +1,12 @@
 """Jobs: every try is written down, a dead letter is seen and can be replayed."""
 
+import threading
 import time
 from datetime import timedelta
 
 import pytest
 from celery import Celery
+from django.db import connection
 from django.utils import timezone
 
 from oversight.jobs import lease
@@ -205,6 +207,23 @@ def test_a_lease_is_kept_while_one_long_step_works(world, monkeypatch):
 
     assert jobs.run(job.pk, work_long) == "done"
     assert outcomes(job) == [(1, "done")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_lease_is_kept_over_a_lost_connection(monkeypatch):
+    monkeypatch.setattr(lease, "EVERY_SECONDS", 0.02)
+    renewals, is_kept = [], threading.Event()
+
+    def renew():
+        renewals.append(1)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())" * (len(renewals) == 1))
+            cursor.execute("SELECT 1")
+        is_kept.set()
+        return True
+
+    with lease.kept(renew):
+        assert is_kept.wait(10), "no renewal came through after the first"
 
 
 class TestReplay:

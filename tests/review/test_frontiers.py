@@ -142,6 +142,23 @@ def test_a_tie_that_a_correction_brings_is_served_to_who_had_passed_it(
     assert claims.claim_next(cleo, queue=queue).case == mine.case
 
 
+def test_a_tie_draws_nobody_back_who_has_done_with_its_case(queue, drawn, ada, bert, cleo, project):
+    dora = make_member(project)
+    mine = answer(ada, queue)
+    claim = claims.claim_next(dora, queue=queue)
+    assert claim.case == mine.case
+    claims.skip(dora, case_id=claim.case.pk, token=claim.token, reason="cannot tell")
+    assert answer(bert, queue).case == mine.case
+    answer(cleo, queue)  # an active reviewer, who can settle ties
+    place = Slot.objects.filter(case=mine.case)[0].rank
+    before = {one: move_on(one, queue) for one in (ada, bert, cleo, dora)}
+    answers = {key: not value for key, value in mine.answers.items()}
+    verdicts.supersede(ada, verdict_id=mine.pk, answers=answers)
+    after = {one: frontier_of(one, queue) for one in before}
+    assert place not in before.values()
+    assert after == before | {cleo: place}
+
+
 def test_it_stays_while_somebody_opens_places(owner, queue, drawn, ada, send):
     answer(ada, queue)
     before = ranks(queue)[0]

@@ -136,6 +136,30 @@ def test_who_waits_for_a_leader_whom_the_database_left_is_told_the_same(actor, s
     assert ingest_together(actor, slices=encoded([make_record(2)])).accepted == 1
 
 
+def test_a_leader_with_hardly_any_time_left_fails_alone(actor, settings):
+    """Who waits, and whom it took along, goes on; but not who has left meanwhile."""
+    settings.DATABASE_STATEMENT_TIMEOUT_MS = 0
+    started = threading.Semaphore(0)
+    with Sessions(4) as threads, Stopped() as stopped:
+        first = threads.submit(posting, actor, [make_record(0)], started, 0.6)
+        await_blocked()
+        second = threads.submit(posting, actor, [make_record(1)], started, 1.5)
+        time.sleep(0.1)  # so that it leads after the first, with less than a second left
+        patient = threads.submit(posting, actor, [make_record(2)], started, 60)
+        leaves = threads.submit(posting, actor, [make_record(3)], started, 0.9)
+        for leader in (first, second):
+            with pytest.raises(OperationalError):
+                leader.result(20)
+        with pytest.raises(errors.Unavailable):
+            leaves.result(20)
+        await_blocked()
+        stopped.release()
+        (told,) = patient.result(60).results
+    assert told.status in BOTH  # what a leader gave up waiting for may still commit
+    assert InferenceRecord.objects.filter(external_id=make_record(2)["external_id"]).count() == 1
+    assert ingest_together(actor, slices=encoded([make_record(4)])).accepted == 1
+
+
 class Unsettled:
     """While held, whoever sends this record waits: another session has it in its transaction."""
 

@@ -16,8 +16,6 @@ from oversight.lib.postgres.breaker import Breaker, State
 
 _CONNECT_SECONDS = 4  # whole seconds, at least 2: libpq's rule
 _PROBE_SECONDS = 2
-# Less silence than this, at the end of a request that has waited often, says nothing of the server.
-_TELLING_SECONDS = 1.0
 _breakers: dict[tuple[str, str], Breaker] = {}
 
 T = TypeVar("T")
@@ -80,7 +78,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         except errors._WaitTimeout as error:
             # Whatever the server may still send belongs to a question nobody asks any more.
             self.close()
-            if patience >= _TELLING_SECONDS:
+            if patience >= allowances.TELLING_SECONDS:
                 self._breaker.suspect()
             raise DatabaseUnresponsive("the database does not answer") from error
         finally:

@@ -19,7 +19,7 @@ from oversight.tenancy.models import Project
 from scoring.models import DriftReport, InferenceRecord, ModelVersion, Window, WindowShare
 from scoring.services.drift import samples
 
-MEAN_TIME_BETWEEN = timedelta(days=30)  # of reports that alarm falsely, per project, at least
+MEAN_TIME_BETWEEN = timedelta(days=30)  # of reports of records, or of verdicts, that alarm falsely
 AT_LEAST = timedelta(minutes=55)  # between two reports of a model version
 FIRST = timedelta(days=1)  # what the first report of a model version may spend
 HIGHEST_LEVEL = 0.05
