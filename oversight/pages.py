@@ -5,8 +5,9 @@ import sys
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.views.decorators.csrf import csrf_exempt
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from oversight.lib import codec, errors
 from oversight.lib.problems import problem_response, to_application_error
@@ -28,6 +29,11 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     return problem_response(request, errors.NotFound("There is nothing here, or not for you."))
+
+
+@require_safe
+def forgotten_password(request: HttpRequest) -> HttpResponse:
+    return render(request, "account/password_reset.html")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -114,12 +114,14 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "oversight.monitoring.middleware.MetricsMiddleware",
-    "oversight.lib.deadline.DeadlineMiddleware",
-    "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Above whatever answers by itself: refusals, redirects and static files carry them too.
     "oversight.lib.headers.HeadersMiddleware",
     "csp.middleware.CSPMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "oversight.lib.deadline.DeadlineMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "oversight.tenancy.sessions.SessionLimitMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -215,6 +217,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
+# After so long without a request, and so long after signing in, a person signs in again.
+SESSION_IDLE_SECONDS = 3600 * env.float("OVERSIGHT_SESSION_IDLE_HOURS", default=12)
+SESSION_COOKIE_AGE = 86_400 * env.int("OVERSIGHT_SESSION_DAYS", default=14)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "account_login"
@@ -260,13 +265,20 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]  # asked from within, past the proxy
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+# A name with this prefix is one that no other host, nor a page without HTTPS, can have set.
+COOKIE_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid"
+CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}csrftoken"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True  # scripts take the token from the page
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # names stand in them
 CSRF_FAILURE_VIEW = "oversight.pages.csrf_failure"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
+        "object-src": [NONE],
         "script-src": [SELF, NONCE],
         "style-src": [SELF],
         "img-src": [SELF],
@@ -280,6 +292,11 @@ CONTENT_SECURITY_POLICY = {
         "report-uri": "/csp-report",
     }
 }
+
+SILENCED_SYSTEM_CHECKS = [
+    "security.W002",  # X-Frame-Options: `frame-ancestors` above says the same, on every answer
+    "security.W021",  # HSTS preload binds a whole domain for good: its owner's decision
+]
 
 # API -------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -303,6 +320,11 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SCHEMA_PATH_PREFIX": r"/api/v1",
+    # Names for choices whose fields are called alike.
+    "ENUM_NAME_OVERRIDES": {
+        "DriftKindEnum": "scoring.models.DriftReport.Kind",
+        "ScorerVersionStatusEnum": "scoring.models.ScorerVersion.Status",
+    },
 }
 
 # How long a web process may go on taking a key after it was revoked elsewhere.

@@ -2,18 +2,22 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-COOKIE = "theme"
 THEMES = (("system", "Auto"), ("light", "Light"), ("dark", "Dark"))
 _ONE_YEAR_SECONDS = 365 * 86_400
 
 
+def _cookie() -> str:
+    return f"{settings.COOKIE_PREFIX}theme"
+
+
 def chosen_theme(request: HttpRequest) -> str:
-    value = request.COOKIES.get(COOKIE, "system")
+    value = request.COOKIES.get(_cookie(), "system")
     return value if value in dict(THEMES) else "system"
 
 
@@ -31,7 +35,14 @@ def set_theme(request: HttpRequest) -> HttpResponse:
     theme = request.POST.get("theme", "system")
     response = redirect(target)
     if theme in dict(THEMES) and theme != "system":
-        response.set_cookie(COOKIE, theme, max_age=_ONE_YEAR_SECONDS, samesite="Lax", httponly=True)
+        response.set_cookie(
+            _cookie(),
+            theme,
+            max_age=_ONE_YEAR_SECONDS,
+            secure=settings.HTTPS,
+            httponly=True,
+            samesite="Lax",
+        )
     else:
-        response.delete_cookie(COOKIE, samesite="Lax")
+        response.delete_cookie(_cookie(), samesite="Lax")
     return response

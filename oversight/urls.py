@@ -1,6 +1,6 @@
 """All addresses of the application."""
 
-from django.urls import URLPattern, URLResolver, include, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
 from oversight import departures, home, pages, theme
@@ -45,6 +45,9 @@ urlpatterns = [
     path("", include("oversight.tenancy.urls")),
     path("p/<slug:project>/", include("oversight.audit.urls")),
     path("p/<slug:project>/", include("oversight.jobs.urls")),
+    # No e-mail is sent, and nobody gives themselves another address: it is what they sign in by.
+    path("accounts/password/reset/", pages.forgotten_password),
+    re_path(r"^accounts/(email/|confirm-email/|login/code/|password/reset/.)", pages.not_found),
     path("accounts/", include("allauth.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("metrics", metrics, name="metrics"),

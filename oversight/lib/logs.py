@@ -10,7 +10,10 @@ from types import TracebackType
 from django.db import Error as DjangoDatabaseError
 from psycopg import Error as PsycopgError
 
-_FIELDS = ("project", "queue", "round", "case", "job", "task", "status", "count", "seconds")
+_FIELDS = (
+    *("project", "queue", "round", "case", "job", "task", "status", "count", "seconds"),
+    *("actor", "address", "view", "method", "code"),
+)
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 

@@ -26,6 +26,9 @@ _FROZEN = "pgtrigger: Cannot"
 _NUL = "cannot contain NUL"
 _NUL_SAID = "the text contains a NUL character"
 
+# What keeps somebody out, and how loudly it is logged: a foreign project's pages are "not found".
+_REFUSALS = {401: logging.WARNING, 403: logging.WARNING, 404: logging.INFO, 410: logging.INFO}
+
 
 def to_application_error(
     error: Exception, request: HttpRequest | None = None
@@ -115,6 +118,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     mapped = to_application_error(error, context.get("request"))
     if mapped is None:
         return None  # a defect: Django logs it and answers 500
+    _log_refusal(context.get("request"), mapped)
     response = Response(
         problem(mapped), status=mapped.status, content_type="application/problem+json"
     )
@@ -145,6 +149,7 @@ class ProblemMiddleware:
 
 def problem_response(request: HttpRequest, error: errors.ApplicationError) -> HttpResponse:
     """The answer to an error outside a DRF view."""
+    _log_refusal(request, error)
     response: HttpResponse
     if wants_problem(request):
         response = HttpResponse(
@@ -157,3 +162,23 @@ def problem_response(request: HttpRequest, error: errors.ApplicationError) -> Ht
     if error.retry_after_seconds is not None:
         response["Retry-After"] = str(error.retry_after_seconds)
     return response
+
+
+def _log_refusal(request: Any, error: errors.ApplicationError) -> None:
+    """Who was kept out of what: by the view's name, for an address may hold a link's token."""
+    level = _REFUSALS.get(error.status)
+    match = getattr(request, "resolver_match", None)
+    if level is None or match is None:
+        return
+    about = {
+        "status": error.status,
+        "code": error.code,
+        "view": match.view_name,
+        "method": request.method,
+        "address": request.META.get("REMOTE_ADDR", ""),
+    }
+    # Where nobody was let in, asking who it is would only be refused again.
+    user = request.user if error.status != errors.NotAuthenticated.status else None
+    if (number := getattr(user, "id", None)) is not None:
+        about["actor"] = f"{getattr(user, 'kind', 'user')} {number}"
+    logger.log(level, "refused", extra=about)
