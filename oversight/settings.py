@@ -196,6 +196,7 @@ STORAGES = {
 }
 # Without a collected folder (a test run, a first look) files are served where they lie.
 WHITENOISE_USE_FINDERS = True
+WHITENOISE_ALLOW_ALL_ORIGINS = False  # nobody else's pages use them
 
 # Requests --------------------------------------------------------------------------------------
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024  # pages; ingest reads its own capped stream
@@ -323,7 +324,8 @@ SPECTACULAR_SETTINGS = {
     # Names for choices whose fields are called alike.
     "ENUM_NAME_OVERRIDES": {
         "DriftKindEnum": "scoring.models.DriftReport.Kind",
-        "ScorerVersionStatusEnum": "scoring.models.ScorerVersion.Status",
+        "PublishedStatusEnum": "review.models.publishing.VersionStatus",
+        "VersionStatusEnum": "scoring.models.ScorerVersion.Status",
     },
 }
 
@@ -339,7 +341,11 @@ LOGGING = {
     "formatters": {"json": {"()": "oversight.lib.logs.JsonFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": env("OVERSIGHT_LOG_LEVEL", default="INFO")},
-    "loggers": {"django.request": {"level": "ERROR"}, "django.security": {"level": "WARNING"}},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "django.security": {"level": "WARNING"},
+        "django.security.csrf": {"level": "ERROR"},  # ours tells it without the address
+    },
 }
 
 # A scraper's bearer token; without one `/metrics` answers this host alone.

@@ -74,6 +74,9 @@ CORE_MAY_IMPORT = {
     "torch",
     "referencing",
 }
+# What speaks to other machines, and who of us may: nothing that was sent in is ever fetched.
+SPEAKS = {"http.client", "httpx", "requests", "urllib.request", "urllib3", "smtplib", "ftplib"}
+SPEAKERS = {"oversight.client"}  # for those who send records; the demonstration does, to itself
 CATCH_ALL = {"utils", "helpers", "misc", "common"}
 MAX_LINES = 400
 
@@ -164,6 +167,18 @@ def test_outside_packages_stay_where_they_belong():
         if top in ONLY_IN and not module.startswith(ONLY_IN[top]):
             wrong.append(f"{module}:{line} imports {imported}")
     assert not wrong
+
+
+def test_nobody_speaks_to_other_machines():
+    """All that goes out goes to PostgreSQL, the broker, and the provider of single sign-on."""
+    speakers, users = set(), set()
+    for module, imported, _ in every_import():
+        if any(imported == name or imported.startswith(name + ".") for name in SPEAKS):
+            speakers.add(module)
+        if imported in SPEAKERS:
+            users.add(module)
+    assert speakers == SPEAKERS
+    assert users == {"oversight.demo.projects"}
 
 
 def test_files_are_small_and_named():
