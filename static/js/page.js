@@ -20,6 +20,7 @@
       return;
     }
     if (form.matches("[data-theme-switch]")) switchTheme(event);
+    if (form.matches("[data-sign-out]")) sessionStorage.clear(); // what was typed and not sent
   }, true);
 
   /* At once, without leaving the page: typed answers stay. */

@@ -7,6 +7,7 @@ from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.urls import reverse
 
 from tests.e2e import desk_world
+from tests.e2e.desk_steps import start
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,4 +42,23 @@ def test_signing_in_and_switching_two_factor_on(visit):
     assert visitor.axe() == []
     visitor.open(reverse("mfa_add_webauthn"))
     assert visitor.axe() == []
+    assert visitor.complaints == []
+
+
+def test_signing_out_leaves_nothing_in_the_browser(visit):
+    world = desk_world.build([("q", "a")], questions=desk_world.BINARY)
+    visitor = visit(world.user)
+    page = visitor.page
+    start(visitor, world)
+    page.keyboard.press("n")
+    page.locator("#note").fill("what I think of this person")
+    kept = "() => Object.values(sessionStorage).join()"
+    page.wait_for_function("() => Object.values(sessionStorage).join().includes('this person')")
+    page.get_by_role("button", name="Account").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/accounts/login/**")
+    assert page.evaluate(kept) == ""
+    assert page.evaluate("() => Object.keys(localStorage)") in ([], ["oversight.keys"])
+    page.go_back()
+    assert "this person" not in page.content()
     assert visitor.complaints == []
