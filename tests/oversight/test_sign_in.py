@@ -7,6 +7,12 @@ from functools import partial
 
 import pytest
 from allauth.account.models import EmailAddress
+from allauth.mfa.totp.internal.auth import (
+    TOTP,
+    format_hotp_value,
+    generate_totp_secret,
+    hotp_value,
+)
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session
 from django.test import Client
@@ -17,6 +23,7 @@ from tests.sessions import all_at_once
 
 PASSWORD = "correct horse battery"
 LOGIN = "/accounts/login/"
+SECOND = "/accounts/2fa/authenticate/"
 
 
 @pytest.fixture
@@ -151,6 +158,39 @@ class TestGuesses:
         monkeypatch.setattr(User, "check_password", lambda *a: hashed.append(1) or real[1](*a))
         sign_in(Client(), member.email if is_known else "nobody@acme.example", "wrong")
         assert len(hashed) == 1
+
+
+class TestSecondFactor:
+    @pytest.fixture
+    def code(self, member):
+        """Makes the present code of a second factor that the member has set up."""
+        secret = generate_totp_secret()
+        TOTP.activate(member, secret)
+        return lambda: format_hotp_value(hotp_value(secret, int(time.time()) // 30))
+
+    def test_a_password_alone_lets_nobody_in_who_has_one(self, member, code):
+        client = Client()
+        answer = sign_in(client, member.email)
+        assert answer["Location"] == SECOND
+        assert SESSION_KEY not in client.session
+        wrong = "000000" if code() != "000000" else "000001"
+        assert client.post(SECOND, {"code": wrong}).status_code == 200
+        assert SESSION_KEY not in client.session
+        right = code()
+        assert client.post(SECOND, {"code": right}).status_code == 302
+        assert client.session[SESSION_KEY] == str(member.pk)
+        again = Client()  # whoever has looked over a shoulder
+        sign_in(again, member.email)
+        again.post(SECOND, {"code": right})
+        assert SESSION_KEY not in again.session
+
+    def test_codes_cannot_be_guessed(self, member, code):
+        client = Client()
+        sign_in(client, member.email)
+        for _ in range(6):
+            client.post(SECOND, {"code": "wrong"})
+        assert client.post(SECOND, {"code": code()}).status_code != 302
+        assert SESSION_KEY not in client.session
 
 
 @pytest.mark.django_db(transaction=True)

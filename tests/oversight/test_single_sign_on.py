@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import jwt
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.test import Client
 
 from oversight.tenancy.models import User
@@ -136,6 +137,14 @@ def test_a_password_set_before_the_address_was_verified_ends(world, provider):
     member.save()
     sign_in(Client(), provider, sub="42", email=member.email, email_verified=True)
     assert not User.objects.get(pk=member.pk).has_usable_password()
+
+
+def test_a_second_factor_is_asked_for_all_the_same(world, provider):
+    member, client = world.user("engineer"), Client()
+    TOTP.activate(member, generate_totp_secret())
+    answer = sign_in(client, provider, sub="42", email=member.email, email_verified=True)
+    assert answer["Location"] == "/accounts/2fa/authenticate/"
+    assert who(client) is None
 
 
 @pytest.mark.parametrize(
