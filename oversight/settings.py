@@ -121,7 +121,6 @@ MIDDLEWARE = [
     "oversight.lib.deadline.DeadlineMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "oversight.tenancy.sessions.SessionLimitMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -219,6 +218,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 # After so long without a request, and so long after signing in, a person signs in again.
+SESSION_ENGINE = "oversight.tenancy.sessions"
 SESSION_IDLE_SECONDS = 3600 * env.float("OVERSIGHT_SESSION_IDLE_HOURS", default=12)
 SESSION_COOKIE_AGE = 86_400 * env.int("OVERSIGHT_SESSION_DAYS", default=14)
 LOGIN_URL = "account_login"

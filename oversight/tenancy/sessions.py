@@ -1,13 +1,13 @@
 """How long a person stays signed in, and ending their sessions before."""
 
 import time
-from collections.abc import Callable
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
 
 from oversight.tenancy.models import User
 
@@ -27,25 +27,26 @@ def end_sessions(user: User) -> int:
     return Session.objects.filter(session_key__in=own).delete()[0]
 
 
-class SessionLimitMiddleware:
-    """Ends a session that nobody has used for long, or that began too long ago.
+class SessionStore(db.SessionStore):
+    """Sessions in PostgreSQL that end when nobody has used them for long, or they began long ago.
 
-    Its cookie alone would not: whatever is stored in a session gives it another full age.
+    Their cookies alone would not: whatever is stored in a session gives it another full age.
     """
 
     PRECISION_SECONDS = 300  # a session is written so often at most to say that it is in use
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        session, now = request.session, int(time.time())
-        if SESSION_KEY in session:
-            began, used = session.get("began", now), session.get("used", now)
-            if now - began > settings.SESSION_COOKIE_AGE or (
-                now - used > settings.SESSION_IDLE_SECONDS
-            ):
-                session.flush()
-            elif "used" not in session or now - used > self.PRECISION_SECONDS:
-                session["began"], session["used"] = began, now
-        return self.get_response(request)
+    def load(self) -> dict[str, Any]:
+        data: dict[str, Any] = super().load()
+        if SESSION_KEY not in data:
+            return data
+        now = int(time.time())
+        began, used = data.get("began", now), data.get("used", now)
+        is_old = now - began > settings.SESSION_COOKIE_AGE
+        if is_old or now - used > settings.SESSION_IDLE_SECONDS:
+            self.delete()
+            self._session_key = None
+            return {}
+        if "used" not in data or now - used > self.PRECISION_SECONDS:
+            data |= {"began": began, "used": now}
+            self.modified = True
+        return data
