@@ -277,7 +277,9 @@ def test_no_discount_goes_below_the_least_gain(owner, queue, send, taught):
     assert outcomes([stream]) == {"different"}
 
 
-def test_word_for_word_copies_without_fingerprints_share_their_chance(owner, queue, send):
+def test_word_for_word_copies_without_fingerprints_share_their_chance(project, owner, queue, send):
+    project.held_out_share = 0  # copies are one group: all of them would be held out at once
+    project.save()
     said = {"input": "again", "output": "again"}
     send([make_record(i, **said) for i in range(50)] + [make_record(i) for i in range(50, 100)])
     stream = rounds.run(owner, queue=queue, budget=10)[0]
