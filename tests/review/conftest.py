@@ -1,10 +1,26 @@
-"""What tests of datasets share: asking for one and having it built."""
+"""What tests of reviews share: reviewers by name, and datasets that are asked for and built."""
 
 import pytest
 
 from oversight.jobs.models import Job
 from review import tasks
 from review.services import datasets
+from tests.factories import make_member
+
+
+@pytest.fixture
+def ada(project):
+    return make_member(project)
+
+
+@pytest.fixture
+def bert(project):
+    return make_member(project)
+
+
+@pytest.fixture
+def cleo(project):
+    return make_member(project)
 
 
 @pytest.fixture

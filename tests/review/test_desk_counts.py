@@ -24,11 +24,6 @@ def drawn(owner, queue, send):
 
 
 @pytest.fixture
-def ada(project):
-    return make_member(project)
-
-
-@pytest.fixture
 def queue_of_world(world):
     """The same in a world with pages."""
     sent = [make_record(i) for i in range(20)]

@@ -25,21 +25,6 @@ def drawn(owner, queue, project, send):
     return rounds.run(owner, queue=queue, budget=N)
 
 
-@pytest.fixture
-def ada(project):
-    return make_member(project)
-
-
-@pytest.fixture
-def bert(project):
-    return make_member(project)
-
-
-@pytest.fixture
-def cleo(project):
-    return make_member(project)
-
-
 def answer(actor, queue, is_violation=True):
     claim = claims.claim_next(actor, queue=queue)
     if claim is None:
