@@ -99,21 +99,31 @@ class Channel(HTTPChannel):
     def review(self, now: float) -> None:
         """Drop a client that is too slow, or idle; called every few seconds by the main loop."""
         limits: Limits = self.server.limits
-        silent_seconds = time.time() - self.last_activity
         if self._lingers_until is not None:
             if now > self._lingers_until:
                 self.handle_close()
         elif self.total_outbufs_len:
             # It does not read its answer, and may hold up the thread that writes it.
-            if silent_seconds > limits.silent_seconds:
+            if self._silent_seconds() > limits.silent_seconds:
                 self.handle_close()
         elif self.requests:
             pass  # being served, or waiting for it
         elif self.request is not None:
             if self.request.is_overdue(now, limits):
                 self._refuse(RequestTimeout("the request did not arrive in time"))
-        elif silent_seconds > limits.idle_seconds:
+        elif self._silent_seconds() > limits.idle_seconds:
             self.will_close = True
+
+    def _silent_seconds(self) -> float:
+        """Since the client's last sign; asked after what it is waited for, which sets it anew."""
+        return time.time() - float(self.last_activity)
+
+    def write_soon(self, data: Any) -> int:
+        # A client that waited for its answer for long was not silent: now it is its turn.
+        if not self.total_outbufs_len:
+            self.last_activity = time.time()
+        written: int = super().write_soon(data)
+        return written
 
     def forgive(self, seconds: float) -> None:
         """Take for not passed a time in which this end was not there to listen."""

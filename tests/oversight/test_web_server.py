@@ -16,6 +16,12 @@ from pathlib import Path
 import psutil
 import pytest
 
+from oversight.web import listener as listening
+from oversight.web.channel import Channel
+from oversight.web.limits import Limits
+from oversight.web.server import Server
+from tests.oversight.echo_server import application
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 30.0
 
@@ -158,6 +164,30 @@ def test_a_client_that_does_not_read_frees_the_thread(port):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.sendall(b"GET /?bytes=500000000 HTTP/1.1\r\nHost: x\r\n\r\n")
         assert told(port)["body_bytes"] == 0
+
+
+class ReviewedAtTheWorstMoment(Channel):
+    """The main loop looks at it just when the answer is there and nothing of it has been sent."""
+
+    def _flush_some(self, do_close=True):
+        self.review(time.monotonic())
+        return super()._flush_some(do_close)
+
+
+def test_a_client_that_waited_long_for_its_answer_was_not_silent():
+    limits = Limits(silent_seconds=0.2, idle_seconds=0.2)
+    with listening.listen("127.0.0.1", 0) as listener:
+        server = Server(application, listener, limits)
+        server.channel_class = ReviewedAtTheWorstMoment
+        port = listener.getsockname()[1]
+        serving = threading.Thread(target=server.serve)
+        serving.start()
+        try:
+            assert told(port, "/?sleep=0.6")["body_bytes"] == 0
+        finally:
+            server.stop()
+            serving.join(PATIENCE_SECONDS)
+    assert not serving.is_alive()
 
 
 def test_header_names_with_underscores_are_dropped(port):
