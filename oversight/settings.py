@@ -116,7 +116,7 @@ MIDDLEWARE = [
     "oversight.monitoring.middleware.MetricsMiddleware",
     # Above whatever answers by itself: refusals, redirects and static files carry them too.
     "oversight.lib.headers.HeadersMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "oversight.lib.headers.PolicyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "oversight.lib.deadline.DeadlineMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -308,6 +308,7 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["oversight.tenancy.authentication.ScopePermission"],
     "DEFAULT_PARSER_CLASSES": ["oversight.lib.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "oversight.lib.negotiation.OneForm",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "oversight.lib.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,

@@ -66,7 +66,11 @@ def test_checksums_and_streams(api, owner, queue, send, export):
     told = api.get(f"datasets/{dataset.pk}").json()
     assert (told["status"], told["counts"]["rows"]) == ("complete", told["rows"])
     for fact in told["files"]:
-        answer = api.get(f"datasets/{dataset.pk}/files/{fact['path']}")
+        answer = api(
+            "get",
+            f"datasets/{dataset.pk}/files/{fact['path']}",
+            HTTP_ACCEPT="application/vnd.apache.parquet",
+        )
         body = b"".join(answer.streaming_content)
         assert answer.status_code == 200
         assert (hashlib.sha256(body).hexdigest(), len(body)) == (fact["sha256"], fact["bytes"])
