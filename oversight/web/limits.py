@@ -19,6 +19,7 @@ class Limits:
         head_seconds: for a request whatever its size …
         bytes_per_second: … and as much longer as its body takes at this rate.
         idle_seconds: a connection's time between requests.
+        yield_seconds: that a process leaves a new connection to a sibling which holds fewer.
         linger_seconds: reading on after a refusal, so that the client gets to read it.
         drain_seconds: finishing what has begun when told to stop.
         hung_seconds: a main loop that has not turned for this long is taken for dead.
@@ -32,6 +33,7 @@ class Limits:
     head_seconds: float = 30.0
     bytes_per_second: float = 64 * 1024
     idle_seconds: float = 75.0
+    yield_seconds: float = 0.005
     linger_seconds: float = 3.0
     drain_seconds: float = 10.0
     hung_seconds: float = 60.0

@@ -6,12 +6,10 @@ first. The socket stays open meanwhile, so clients wait and are not refused.
 
 import gc
 import logging
-import mmap
 import os
 import select
 import signal
 import socket
-import struct
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +19,7 @@ from typing import Any
 from oversight.local import processes
 from oversight.web import server
 from oversight.web.limits import Limits
+from oversight.web.siblings import Siblings
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +27,6 @@ _LOOK_SECONDS = 1.0  # between two looks at the children
 _QUICK_SECONDS = 2.0  # one that dies sooner is not replaced before this time has passed
 _END_SECONDS = 3.0  # for what follows the drain
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_BEAT = struct.Struct("d")
 
 
 class Prefork:
@@ -42,8 +40,8 @@ class Prefork:
         self._limits = limits
         self._started: dict[int, tuple[int, float]] = {}  # pid: slot, time
         self._restart_at = dict.fromkeys(range(workers), 0.0)
-        self._beats = mmap.mmap(-1, _BEAT.size * workers)
-        self._looked_at = time.monotonic()  # when they were last seen to beat or not
+        self._siblings = Siblings(workers)
+        self._looked_at = time.monotonic()  # when they were last looked at
         self._is_stopping = False
         self._wake_r, self._wake_w = os.pipe()
         os.set_blocking(self._wake_w, False)
@@ -80,7 +78,7 @@ class Prefork:
         busy = {slot for slot, _ in self._started.values()}
         for slot, restart_at in self._restart_at.items():
             if slot not in busy and now >= restart_at:
-                self._beat(slot)
+                self._siblings.tell(slot, connections=0)
                 self._started[self._fork(slot)] = slot, now
 
     def _fork(self, slot: int) -> int:
@@ -98,15 +96,13 @@ class Prefork:
                 signal.signal(number, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOP_SIGNALS)
             processes.die_with_parent(parent, signal.SIGTERM)
-            server.run(self._application, self._listener, self._limits, lambda: self._beat(slot))
+            place = self._siblings.place(slot)
+            server.run(self._application, self._listener, self._limits, place)
             status = 0
         except BaseException:
             logger.exception("a web process failed")
         finally:
             os._exit(status)
-
-    def _beat(self, slot: int) -> None:
-        _BEAT.pack_into(self._beats, slot * _BEAT.size, time.monotonic())
 
     def _reap(self) -> None:
         while self._started:
@@ -126,14 +122,14 @@ class Prefork:
         now = time.monotonic()
         stood_still = now - self._looked_at > _LOOK_SECONDS + self._limits.hung_seconds / 2
         self._looked_at = now
-        if stood_still:  # the machine did, and its web processes with us: they could not beat
+        if stood_still:  # the machine did, and its web processes with us: they could not turn
             for slot, _ in self._started.values():
-                self._beat(slot)
+                self._siblings.forgive(slot)
             return
         for pid, (slot, _) in self._started.items():
-            (beat,) = _BEAT.unpack_from(self._beats, slot * _BEAT.size)
-            if now - beat > self._limits.hung_seconds:
-                logger.error("web process %d has not turned for %.0f s", pid, now - beat)
+            silent_seconds = now - self._siblings.turned_at(slot)
+            if silent_seconds > self._limits.hung_seconds:
+                logger.error("web process %d has not turned for %.0f s", pid, silent_seconds)
                 os.kill(pid, signal.SIGKILL)
 
     def _stop_children(self) -> None:

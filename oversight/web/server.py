@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import Any
@@ -17,6 +16,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from oversight.web.channel import Channel
 from oversight.web.limits import Limits
+from oversight.web.siblings import Place, Siblings
 
 REVIEW_SECONDS = 1.0  # between two looks for clients that are too slow
 # This process, or its whole machine, stood still for longer than between two looks: what clients
@@ -29,11 +29,13 @@ QUIET_SECONDS = 0.3  # an idle connection's chance to bring a request that is on
 
 
 class Server(TcpWSGIServer):
-    """Waitress' server with our connections, a heartbeat and a drain."""
+    """Waitress' server with our connections, a share of them, a heartbeat and a drain."""
 
     channel_class = Channel
 
-    def __init__(self, application: Any, listener: socket.socket, limits: Limits) -> None:
+    def __init__(
+        self, application: Any, listener: socket.socket, limits: Limits, place: Place | None = None
+    ) -> None:
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(limits.threads)
         super().__init__(
@@ -47,7 +49,30 @@ class Server(TcpWSGIServer):
         )
         self.limits = limits
         self.is_draining = False
+        self._place = place or Siblings(1).place(0)
+        self._yields_until = 0.0
         self._reviewed_at = time.monotonic()
+
+    # All processes wait at the same door. One that takes whoever comes may hold all of a client's
+    # connections, and make them wait for its threads while its siblings are idle.
+
+    def readable(self) -> bool:
+        return bool(super().readable()) and time.monotonic() >= self._yields_until
+
+    def handle_accept(self) -> None:
+        now = time.monotonic()
+        has_yielded = now < self._yields_until + self.limits.yield_seconds
+        if not has_yielded and self._place.is_fuller(len(self.active_channels)):
+            self._yields_until = now + self.limits.yield_seconds
+            return
+        self._yields_until = 0.0
+        super().handle_accept()
+
+    def _turn(self, seconds: float) -> None:
+        """Wait so long at most for something to do, do it, and tell."""
+        yields_for = self._yields_until - time.monotonic()
+        wasyncore.poll2(min(seconds, yields_for) if yields_for > 0 else seconds, self._map)
+        self._place.turn(len(self.active_channels))
 
     def maintenance(self, now: float) -> None:
         monotonic = time.monotonic()
@@ -67,15 +92,13 @@ class Server(TcpWSGIServer):
         with suppress(OSError):
             self.pull_trigger()
 
-    def serve(self, heartbeat: Callable[[], None] = lambda: None) -> None:
+    def serve(self) -> None:
         """Serve until `stop`, then finish what has begun, for as long as the limits allow.
 
-        Args:
-            heartbeat: called at least once a second while all is well.
+        While all is well, its siblings are told so at least once a second.
         """
         while not self.is_draining:
-            wasyncore.poll2(1.0, self._map)
-            heartbeat()
+            self._turn(1.0)
         self.accepting = False
         began = time.monotonic()
         while self.active_channels and time.monotonic() < began + self.limits.drain_seconds:
@@ -83,8 +106,7 @@ class Server(TcpWSGIServer):
                 for channel in list(self.active_channels.values()):
                     if channel.is_idle:
                         channel.handle_close()
-            wasyncore.poll2(0.05, self._map)
-            heartbeat()
+            self._turn(0.05)
         self.task_dispatcher.shutdown(timeout=1)
         wasyncore.close_all(self._map)
 
@@ -93,21 +115,21 @@ def run(
     application: Any,
     listener: socket.socket,
     limits: Limits,
-    heartbeat: Callable[[], None] = lambda: None,
+    place: Place,
 ) -> None:
     """Serve on the socket until SIGTERM or SIGINT, then drain."""
     sys.setswitchinterval(SWITCH_SECONDS)
     _allow_descriptors(2 * limits.connections + 200)
     # A queue is normal under load, and long requests are refused by their age.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-    server = Server(application, listener, limits)
+    server = Server(application, listener, limits, place)
 
     def on_signal(number: int, frame: FrameType | None) -> None:
         server.stop()
 
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
-    server.serve(heartbeat)
+    server.serve()
 
 
 def _allow_descriptors(wanted: int) -> None:

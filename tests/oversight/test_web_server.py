@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -188,6 +189,29 @@ def test_a_client_that_waited_long_for_its_answer_was_not_silent():
             server.stop()
             serving.join(PATIENCE_SECONDS)
     assert not serving.is_alive()
+
+
+def test_processes_share_the_connections(tmp_path):
+    with serving(tmp_path, workers=2, yield_seconds=2.0) as (_, port), ExitStack() as stack:
+        pids = Counter()
+        for _ in range(6):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+            stack.callback(connection.close)
+            connection.request("GET", "/")
+            pids[json.loads(connection.getresponse().read())["pid"]] += 1
+    assert sorted(pids.values()) == [3, 3]
+
+
+def test_a_process_that_stands_still_keeps_no_client_waiting_for_long(tmp_path):
+    with serving(tmp_path, workers=2) as (server, port), ExitStack() as stack:
+        still, _ = psutil.Process(server.pid).children()
+        still.suspend()
+        stack.callback(still.resume)
+        for _ in range(4):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+            stack.callback(connection.close)
+            connection.request("GET", "/")
+            assert json.loads(connection.getresponse().read())["pid"] != still.pid
 
 
 def test_header_names_with_underscores_are_dropped(port):
