@@ -10,11 +10,10 @@ from django.conf import settings as django_settings
 from django.test import TransactionTestCase
 
 from oversight.tenancy import services
-from oversight.tenancy.actors import Actor, member_actor, system_actor
+from oversight.tenancy.actors import Actor, member_actor
 from oversight.tenancy.models import Membership, Project, Role
 from review.models import ReviewQueue
-from review.services.starter import equip_project
-from tests.factories import Api, make_api, make_member, make_project, make_record
+from tests.factories import Api, equipped, make_api, make_member, make_project, make_record
 from tests.sessions import without_triggers
 from tests.worlds import World
 
@@ -28,9 +27,7 @@ hypothesis.settings.load_profile("patient")
 @pytest.fixture
 def make_world(db: None) -> Callable[[str], World]:
     def make(slug: str) -> World:
-        project = services.create_project(slug=slug, name=slug.title())
-        equip_project(system_actor(project, "operator"))
-        return World(project)
+        return World(equipped(services.create_project(slug=slug, name=slug.title())))
 
     return make
 

@@ -5,6 +5,7 @@ garbage collector comes by, and the test database cannot be dropped before.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -33,6 +34,30 @@ def all_at_once(*works: Callable[[], Any]) -> list[Any]:
     with Sessions(len(works)) as threads:
         futures = [threads.submit(begin, work) for work in works]
         return [future.result(PATIENCE_SECONDS) for future in futures]
+
+
+@contextmanager
+def others_ended() -> Iterator[None]:
+    """Wait at the end for the sessions that other processes have begun inside the block.
+
+    A server process sees that its client was killed when it is done with what it was asked: rows
+    may come until then, and the test database cannot be dropped.
+    """
+    known = _sessions()
+    yield
+    until = time.monotonic() + PATIENCE_SECONDS
+    while left := _sessions() - known:
+        assert time.monotonic() < until, f"sessions {left} do not end"
+        time.sleep(0.05)
+
+
+def _sessions() -> set[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity"
+            " WHERE datname = current_database() AND backend_type = 'client backend'"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +11,26 @@ from typing import Any
 import axe_playwright_python
 import pytest
 from django.db import connections
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from tests.browser import require_browser
+from tests.sessions import PATIENCE_SECONDS
 
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text()
 AXE_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 OPEN_ALL = "document.querySelectorAll('details').forEach(d => d.open = true)"
 WIDE: ViewportSize = {"width": 1280, "height": 860}
 NARROW: ViewportSize = {"width": 320, "height": 700}
+PATIENCE_MS = 1000 * PATIENCE_SECONDS
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +134,20 @@ class Visitor:
             )
 
 
+@pytest.fixture(autouse=True)
+def _all_is_answered() -> Iterator[None]:
+    """No test ends before the requests that it has made, nor the database before its sessions.
+
+    The live server has a thread for each connection, and the thread a session of its own until
+    the browser hangs up. A test's rows are removed, and the database is dropped, behind them.
+    """
+    yield
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(PATIENCE_SECONDS)
+            assert not thread.is_alive(), "the live server still has a connection"
+
+
 @pytest.fixture
 def visit(browser: Browser, live_server: Any, client: Any) -> Iterator[Any]:
     """`visit(user, **context options)`: a visitor who is signed in as `user`."""
@@ -129,7 +155,7 @@ def visit(browser: Browser, live_server: Any, client: Any) -> Iterator[Any]:
 
     def start(user: Any = None, **options: Any) -> Visitor:
         context = browser.new_context(**{"viewport": WIDE, **options})
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         contexts.append(context)
         if user is not None:
             client.force_login(user)

@@ -22,5 +22,14 @@ def case_id(page):
 def next_case(page, before, press):
     """Press a key, wait for another case (or none), and for the keys to be live again."""
     page.keyboard.press(press)
-    page.wait_for_function("id => document.querySelector('#case')?.dataset.case !== id", arg=before)
+    page.wait_for_function(
+        "id => document.activeElement.id === 'case' && document.activeElement.dataset.case !== id",
+        arg=before,
+    )
     page.wait_for_timeout(320)
+
+
+def go_on(page, name):
+    """Press a button that leads to another page, and wait for that."""
+    with page.expect_navigation():
+        page.get_by_role("button", name=name).click()

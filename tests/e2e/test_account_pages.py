@@ -2,6 +2,7 @@
 
 import pytest
 from django.urls import reverse
+from playwright.sync_api import expect
 
 from tests.e2e import desk_world
 from tests.e2e.desk_steps import start
@@ -19,7 +20,7 @@ def test_signing_in_and_switching_two_factor_on(visit):
     page.get_by_label("Email").fill(world.user.email)
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
-    assert page.get_by_role("alert").count() == 1
+    expect(page.get_by_role("alert")).to_have_count(1)
     page.get_by_label("Password").fill(desk_world.PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/queues/")  # one project: straight to where its work is

@@ -83,6 +83,6 @@ def test_the_checks_of_these_files_can_fail(visit):
     visitor.page.evaluate("document.querySelector('main').append(document.createElement('img'))")
     assert any("image-alt" in one for one in visitor.axe())
     visitor.page.evaluate("() => { try { document.body.innerHTML = '<b>x</b>' } catch {} }")
-    visitor.page.evaluate("document.body.setAttribute('style', 'width: 3000px')")
-    visitor.page.wait_for_timeout(200)
+    with visitor.page.expect_request("**/csp-report"):
+        visitor.page.evaluate("document.body.setAttribute('style', 'width: 3000px')")
     assert any("report" in one for one in visitor.complaints)

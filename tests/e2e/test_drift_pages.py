@@ -1,6 +1,7 @@
 """The pages of drift in a real browser, and its answers over the API: axe, themes, 320 px."""
 
 import pytest
+from playwright.sync_api import expect
 
 from scoring.models import DriftReport
 from tests.drifting import made_records, report, window_of
@@ -39,9 +40,9 @@ def test_what_moved_is_read_by_everybody_who_may_read_figures(world, visit, foun
     plain.open(f"/p/{world.slug}/")
     plain.page.get_by_role("link", name="Drift", exact=True).click()
     assert "language = de" in plain.page.inner_text("section[aria-labelledby=moving]")
-    assert plain.page.locator(".drift-entry").count() == 2
+    expect(plain.page.locator(".drift-entry")).to_have_count(2)
     plain.page.get_by_role("link", name="Show only those with alarms").click()
-    assert plain.page.locator(".drift-entry").count() == 1
+    expect(plain.page.locator(".drift-entry")).to_have_count(1)
     plain.page.get_by_role("link", name=f"Report {moved.pk}", exact=True).last.click()
     sentence = next(a["sentence"] for a in moved.alarms if a["name"] == "refusal")
     assert sentence[:1].upper() + sentence[1:] in plain.page.inner_text("main")

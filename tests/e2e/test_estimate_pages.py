@@ -53,7 +53,7 @@ def judged(world):
     rounds.run(lead, queue=queue, budget=40)
     judge(api, queue, seconds=36.0)
     send(400, 700)
-    rounds.run(lead, queue=queue, budget=40)
+    rounds.run(lead, queue=queue, budget=80)
     conclude(queue, lambda one: int(one.external_id.rpartition("-")[2]) % 3 == 0)
     return world
 
@@ -81,7 +81,7 @@ def test_the_curve_ends_where_the_figure_stands(judged):
     assert last.random_found == pytest.approx(figure.estimate.value * figure.estimate.n_verdicts)
     assert last.hours == pytest.approx(last.n_cases * 36 / 3600)
     assert 0 < curve.n_untimed < last.n_cases
-    assert last.found > 1.3 * last.n_cases / 3  # scores know something, so review finds more
+    assert last.found > 1.2 * last.n_cases / 3  # scores know something, so review finds more
     assert all(a.found <= b.found for a, b in zip(curve.points, curve.points[1:], strict=False))
 
 

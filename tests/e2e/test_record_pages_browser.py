@@ -1,6 +1,7 @@
 """The pages of records, rounds and scorers in a real browser: axe, both themes, 320 px."""
 
 import pytest
+from playwright.sync_api import expect
 
 from review.services import rounds
 from scoring.services import fitting, scorers
@@ -61,7 +62,7 @@ def test_a_record_is_found_and_handed_to_a_person_without_scripts(world, visit, 
     visitor.page.get_by_role("link", name="Records", exact=True).click()
     visitor.page.get_by_label("Region").fill("eu")
     visitor.page.get_by_role("button", name="Narrow").click()
-    assert visitor.page.locator("tbody tr").count() == 1
+    expect(visitor.page.locator("tbody tr")).to_have_count(1)
     visitor.open(f"/p/{world.slug}/records/")
     visitor.page.get_by_role("link", name="r-70", exact=True).click()
     visitor.page.get_by_label("Reason").fill("A customer complained.")

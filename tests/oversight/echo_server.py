@@ -18,6 +18,8 @@ _TOLD = ("CONTENT_LENGTH", "REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST", "HTTP_
 def application(environ, start_response):
     query = parse_qs(environ["QUERY_STRING"])
     body = environ["wsgi.input"].read()
+    for path in query.get("begun", []):
+        Path(path).touch()
     time.sleep(float(query.get("sleep", ["0"])[0]))
     size = int(query.get("bytes", ["0"])[0])
     if size:

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,14 +31,24 @@ def wait_for(condition, *, seconds=PATIENCE_SECONDS, what="the condition"):
     return found
 
 
+def free_port() -> int:
+    """A port that stays free until it is asked for: outside the range that the kernel gives out.
+
+    Other processes of this run begin to look elsewhere.
+    """
+    for port in range(10_000 + os.getpid() % 20_000, 32_768):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
 class Installation:
     """One data folder, and at most one `up` on it."""
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
         self.env["OVERSIGHT_PLAIN_STATIC"] = "1"
         self.up: subprocess.Popen[str] | None = None
@@ -107,7 +118,7 @@ class Installation:
             self._key = made.stdout.strip()
         return self._key
 
-    def request(self, path: str, body: object = None, timeout: float = 20.0) -> tuple[int, dict]:
+    def request(self, path: str, body: object = None, timeout: float = 60.0) -> tuple[int, dict]:
         """Status and body of an API answer; 0 and the reason where none came."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}",
@@ -135,4 +146,4 @@ class Installation:
         }
 
     def is_ready(self) -> bool:
-        return self.request("/readyz", timeout=5)[0] == 200
+        return self.request("/readyz", timeout=20)[0] == 200

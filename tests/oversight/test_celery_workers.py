@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 
+import psutil
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -12,6 +14,7 @@ from installation import ROOT, wait_for
 from oversight.celery import app, ticks
 from oversight.jobs import services as jobs
 from oversight.jobs.models import Job, Tick
+from tests.sessions import others_ended
 
 RELAY = "oversight.jobs.ticks.relay"
 TICKS = {
@@ -85,10 +88,18 @@ def start(broker, transactional_db, tmp_path):
             child = subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=log, stderr=log)
         started.append(child)
 
-    yield start
-    for child in started:
-        child.kill()
-        child.wait()
+    with others_ended():
+        yield start
+        pools = [
+            process
+            for child in started
+            for process in psutil.Process(child.pid).children(recursive=True)
+        ]
+        for process in (*started, *pools):
+            with suppress(psutil.NoSuchProcess):  # it may end with its parent
+                process.kill()
+        for child in started:
+            child.wait()
     for log in tmp_path.glob("*.log"):
         print(f"--- {log.name}\n{log.read_text()[-2000:]}")
 

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # A process of its own on the test's database, which is another than its environment names.
 _SEQUENCER = """
-import os, sys
+import os, sys, time
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "oversight.settings")
 import django
 from django.conf import settings
@@ -35,8 +35,14 @@ settings.DATABASES["default"] |= {
     "USER": parts.get("user", ""), "PASSWORD": parts.get("password", ""),
 }
 django.setup()
-from oversight.audit import services
+from oversight.audit import checkpoints, services
 from oversight.tenancy.models import Project
+services._BATCH, publish = 100, checkpoints.publish
+def slow(project):
+    done = publish(project)
+    time.sleep(0.05)
+    return done
+checkpoints.publish = slow
 services.sequence(Project.objects.get(pk=int(sys.argv[1])))
 """
 

@@ -90,12 +90,12 @@ def test_outside_requests_nothing_is_limited(connect):
 
 
 def test_a_request_has_a_statement_timeout_below_its_deadline(connect, settings):
-    settings.DATABASE_STATEMENT_TIMEOUT_MS = 100
+    settings.DATABASE_STATEMENT_TIMEOUT_MS = 2_000
     wrapper = connect()
-    with allowance.limited(10.0):
-        assert ask(wrapper, "SHOW statement_timeout") == "100ms"
+    with allowance.limited(60.0):
+        assert ask(wrapper, "SHOW statement_timeout") == "2s"
         with pytest.raises(OperationalError) as caught:
-            ask(wrapper, "SELECT pg_sleep(5)")
+            ask(wrapper, "SELECT pg_sleep(60)")
         assert isinstance(caught.value.__cause__, psycopg.errors.QueryCanceled)
         assert ask(wrapper) == 1  # the server has cancelled it; the connection lives
 
@@ -103,6 +103,7 @@ def test_a_request_has_a_statement_timeout_below_its_deadline(connect, settings)
 def test_a_wait_ends_at_the_deadline_and_the_connection_with_it(connect, settings):
     settings.DATABASE_STATEMENT_TIMEOUT_MS = 0
     wrapper = connect()
+    ask(wrapper)
     with allowance.limited(0.3), pytest.raises(OperationalError) as caught:
         ask(wrapper, "SELECT pg_sleep(5)")
     assert isinstance(caught.value.__cause__, driver.DatabaseUnresponsive)
@@ -113,12 +114,13 @@ def test_a_wait_ends_at_the_deadline_and_the_connection_with_it(connect, setting
 
 def test_waits_add_up(connect):
     wrapper = connect()
-    with allowance.limited(1.0) as left:
+    ask(wrapper)
+    with allowance.limited(4.0) as left:
         for _ in range(3):
-            ask(wrapper, "SELECT count(*) FROM pg_sleep(0.1)")
-        assert left.seconds < 0.75
+            ask(wrapper, "SELECT count(*) FROM pg_sleep(0.3)")
+        assert left.seconds <= 3.1
         with pytest.raises(OperationalError):
-            ask(wrapper, "SELECT count(*) FROM pg_sleep(0.9)")
+            ask(wrapper, "SELECT count(*) FROM pg_sleep(3.9)")
 
 
 def test_a_single_silence_is_bounded_however_much_a_request_may_wait(connect, settings):
@@ -130,9 +132,9 @@ def test_a_single_silence_is_bounded_however_much_a_request_may_wait(connect, se
 
 def test_computing_costs_nothing(connect):
     wrapper = connect()
-    with allowance.limited(0.5):
-        ask(wrapper)
-        time.sleep(0.6)
+    ask(wrapper)
+    with allowance.limited(2.0):
+        time.sleep(2.1)
         assert ask(wrapper) == 1
 
 
@@ -141,7 +143,7 @@ def test_a_deadline_inside_a_transaction_rolls_it_back(connect, settings):
     wrapper = connect()
     execute(wrapper, "CREATE TABLE kept (n int)")
     try:
-        with allowance.limited(0.5):
+        with allowance.limited(3.0):
             wrapper.set_autocommit(False)
             execute(wrapper, "INSERT INTO kept VALUES (1)")
             with pytest.raises(OperationalError):
@@ -155,9 +157,10 @@ def test_a_deadline_inside_a_transaction_rolls_it_back(connect, settings):
 def test_a_slow_statement_on_a_live_server_does_not_open_the_circuit(connect, settings):
     settings.DATABASE_STATEMENT_TIMEOUT_MS = 0
     slow, other = connect(), connect()
+    ask(slow)
     with allowance.limited(1.2), pytest.raises(OperationalError):
         ask(slow, "SELECT pg_sleep(9)")
-    with allowance.limited(1.2):
+    with allowance.limited(20.0):
         assert ask(other) == 1  # the suspicion is answered by a probe
 
 
@@ -302,13 +305,13 @@ def test_a_request_that_waited_too_long_for_a_thread_is_refused_unread(settings)
 
 
 def test_waiting_for_a_thread_counts(settings):
-    settings.REQUEST_DEADLINE_SECONDS = 4.5
+    settings.REQUEST_DEADLINE_SECONDS = 100.0
     seen = []
     serve = deadline.DeadlineMiddleware(
         lambda request: seen.append(allowance.current().seconds) or HttpResponse()
     )
-    serve(RequestFactory().get("/", **{RECEIVED_AT: time.monotonic() - 3}))
-    assert seen == [pytest.approx(1.5, abs=0.5)]
+    serve(RequestFactory().get("/", **{RECEIVED_AT: time.monotonic() - 60}))
+    assert seen == [pytest.approx(40, abs=20)]
     assert allowance.current() is None
 
 
@@ -350,12 +353,12 @@ def test_one_probe_answers_for_all_who_wait():
 
 
 def test_a_failed_probe_opens_the_circuit_for_a_pause():
-    breaker = Breaker(pause_seconds=0.2)
+    breaker = Breaker(pause_seconds=2.0)
     breaker.suspect()
     assert not breaker.admits(lambda: False)
     assert breaker.state is State.OPEN
     assert not breaker.admits(lambda: pytest.fail("asked during the pause"))
-    time.sleep(0.25)
+    time.sleep(2.1)
     assert breaker.admits(lambda: True)
     assert breaker.admits(lambda: pytest.fail("asked while all is well"))
 

@@ -14,6 +14,7 @@ from oversight.jobs import services as jobs
 from oversight.jobs.models import Job, Tick
 from oversight.jobs.ticking import RecordedTask
 from oversight.lib import errors
+from tests.sessions import PATIENCE_SECONDS
 
 
 class Broken(Exception):
@@ -199,7 +200,7 @@ def test_a_lease_is_kept_while_one_long_step_works(world, monkeypatch):
 
     def work_long(job, progress):
         Job.objects.filter(pk=job.pk).update(due_at=timezone.now() - timedelta(seconds=1))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while Job.objects.get(pk=job.pk).due_at < timezone.now() + timedelta(seconds=60):
             assert time.monotonic() < deadline, "nobody renewed the lease"
             time.sleep(0.02)
@@ -223,7 +224,7 @@ def test_a_lease_is_kept_over_a_lost_connection(monkeypatch):
         return True
 
     with lease.kept(renew):
-        assert is_kept.wait(10), "no renewal came through after the first"
+        assert is_kept.wait(PATIENCE_SECONDS), "no renewal came through after the first"
 
 
 class TestReplay:

@@ -24,7 +24,8 @@ from oversight.web.server import Server
 from tests.oversight.echo_server import application
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
+SILENT_SECONDS = 4.0  # longer than a busy machine keeps a client of ours waiting
 
 
 @contextmanager
@@ -62,7 +63,10 @@ def wait_for(condition):
 @pytest.fixture(scope="module")
 def port(tmp_path_factory):
     with serving(
-        tmp_path_factory.mktemp("web"), body_bytes=1 << 20, silent_seconds=1.0, threads=2
+        tmp_path_factory.mktemp("web"),
+        body_bytes=1 << 20,
+        silent_seconds=SILENT_SECONDS,
+        threads=2,
     ) as (_, port):
         yield port
 
@@ -245,9 +249,10 @@ def test_forwarded_headers_of_the_trusted_proxy_count(tmp_path):
 
 def test_a_request_that_waits_for_a_thread_knows_how_long(tmp_path):
     with serving(tmp_path, threads=1) as (_, port):
-        slow = threading.Thread(target=ask, args=(port, "/?sleep=1"))
+        begun = tmp_path / "begun"
+        slow = threading.Thread(target=ask, args=(port, f"/?sleep=3&begun={begun}"))
         slow.start()
-        time.sleep(0.3)
+        wait_for(begun.exists)
         waited = told(port)["waited"]
         slow.join()
     assert waited > 0.3
@@ -255,11 +260,13 @@ def test_a_request_that_waits_for_a_thread_knows_how_long(tmp_path):
 
 def test_stopping_finishes_what_has_begun(tmp_path):
     with serving(tmp_path, workers=2) as (server, port):
-        answers = []
-        in_flight = threading.Thread(target=lambda: answers.append(ask(port, "/?sleep=1.5")))
-        in_flight.start()
+        answers, begun = [], tmp_path / "begun"
+        path = f"/?sleep=5&begun={begun}"
+        in_flight = threading.Thread(target=lambda: answers.append(ask(port, path)))
         with open_socket(port, STALLED[:-5]) as arriving:
-            time.sleep(0.5)
+            in_flight.start()
+            wait_for(begun.exists)
+            time.sleep(1.0)  # for what is arriving, which cannot tell that it has begun
             server.send_signal(signal.SIGTERM)
             time.sleep(0.3)
             arriving.sendall(b"x" * 987)
@@ -303,16 +310,16 @@ def web_process(server):
     return psutil.Process(server.pid).children()[0]
 
 
-@pytest.mark.parametrize("seconds", [5.0])
-def test_a_process_that_stood_still_does_not_blame_its_clients(tmp_path, seconds):
-    with serving(tmp_path, silent_seconds=1.0, head_seconds=2.0) as (server, port):
+def test_a_process_that_stood_still_does_not_blame_its_clients(tmp_path):
+    limits = {"silent_seconds": SILENT_SECONDS, "head_seconds": 2 * SILENT_SECONDS}
+    with serving(tmp_path, **limits) as (server, port):
         child = web_process(server)
         with open_socket(
             port, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab"
         ) as client:
             time.sleep(0.3)
             child.suspend()
-            time.sleep(seconds)
+            time.sleep(2.5 * SILENT_SECONDS)
             child.resume()
             time.sleep(0.5)
             client.sendall(b"cd")
@@ -320,14 +327,14 @@ def test_a_process_that_stood_still_does_not_blame_its_clients(tmp_path, seconds
 
 
 def test_a_machine_that_stood_still_kills_no_process(tmp_path):
-    with serving(tmp_path, workers=1, hung_seconds=2.0) as (server, port):
+    with serving(tmp_path, workers=1, hung_seconds=5.0) as (server, port):
         child, parent = web_process(server), psutil.Process(server.pid)
         child.suspend()
         parent.suspend()
-        time.sleep(4.0)
+        time.sleep(8.0)
         parent.resume()
         time.sleep(0.3)
         child.resume()
-        time.sleep(2.5)
+        time.sleep(6.0)
         assert ask(port)[0] == 200
         assert web_process(server).pid == child.pid

@@ -9,7 +9,7 @@ from django.db import transaction
 from review.models import Case, Frontier, Slot
 from review.services import cases, claims, extra_rounds, frontiers, rounds, verdicts
 from tests.factories import make_member, make_record
-from tests.sessions import Sessions
+from tests.sessions import PATIENCE_SECONDS, Sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -168,7 +168,7 @@ def test_who_opens_places_waits_for_a_move_and_draws_it_back(owner, queue, drawn
         with transaction.atomic():
             move_on(ada, queue)
             asking = pool.submit(ask)
-            assert begun.wait(30)
+            assert begun.wait(PATIENCE_SECONDS)
             with pytest.raises(TimeoutError):
                 asking.result(1)
         asked = asking.result(60)

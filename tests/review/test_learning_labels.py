@@ -80,7 +80,7 @@ def test_a_dropped_partition_leaves_the_evidence_to_learn_from(reviewer, owner, 
 
 @pytest.mark.parametrize("change", ["change", "add"])
 def test_a_changed_clause_is_not_pooled(reviewer, owner, queue, send, change):
-    send(stream(60, share=0.4))
+    send(stream(60, share=0.7))  # so that of any fifteen some violate
     rounds.run(owner, queue=queue, budget=30)
     judge(reviewer, queue, 15)
     publish_rules(owner, **{change: "privacy" if change == "change" else "new-harm"})

@@ -40,7 +40,7 @@ def test_verdicts_make_a_posterior_and_rounds_are_drawn_by_it(owner, queue, send
     assert (taught.number, taught.kind, taught.head) == (1, "refit", "violation")
     assert taught.n_verdicts == CaseEvidence.objects.filter(held_out=False).count()
     send(records(200, 500))
-    drawn = rounds.run(owner, queue=queue, budget=20)
+    drawn = rounds.run(owner, queue=queue, budget=40)
     stream = next(made for made in drawn if made.stratum == "stream")
     assert stream.posterior_version == 1
     floors = {made.stratum: made.floor for made in drawn}
@@ -51,7 +51,7 @@ def test_verdicts_make_a_posterior_and_rounds_are_drawn_by_it(owner, queue, send
         record_id__in=stream.selections.values_list("record_id", flat=True)
     )
     found = sum(is_bad(number_of(row.external_id)) for row in chosen)
-    assert found >= 13  # a third of the records violate; 20 were drawn, two of them by the floor
+    assert found >= 22  # a third of the records violate; 40 were drawn, four of them by the floor
     selection = stream.selections.first()
     assert selection.bald > 0
     assert selection.surprisal > 0
@@ -251,7 +251,7 @@ def test_near_duplicates_do_not_fill_a_round(owner, queue, send, taught):
         record_id__in=stream.selections.values_list("record_id", flat=True)
     )
     n_copies = sum(600 <= number_of(row.external_id) < 660 for row in chosen)
-    assert n_copies <= 5
+    assert n_copies <= 9  # one, most often; without the discount they would be nearly all
     assert max(stream.selections.values_list("multiplicity", flat=True)) >= 1
     assert outcomes([stream]) == {"full"}
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 from oversight.lib import errors
 from review.models import Slot
 from review.services import claims, rounds
-from tests.sessions import Sessions
+from tests.sessions import PATIENCE_SECONDS, Sessions
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,8 +67,8 @@ def claim_while_another_claims(first, second, queue):
     with Sessions(1) as pool, transaction.atomic():
         claims.claim_next(first, queue=queue)
         waiting = pool.submit(claim)
-        pid = begun.get(timeout=30)
-        until = time.monotonic() + 30
+        pid = begun.get(timeout=PATIENCE_SECONDS)
+        until = time.monotonic() + PATIENCE_SECONDS
         while not waits_for_a_lock(pid):
             assert time.monotonic() < until, "the second claim did not meet the first"
             time.sleep(0.01)

@@ -5,6 +5,7 @@ the rows that its nodes have produced or thrown away are added up.
 """
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection, transaction
@@ -221,7 +222,8 @@ def test_the_desk_looks_at_as_many_rows_however_many_are_half_answered(site):
 
 def test_a_filtered_list_goes_on_where_its_walk_ended(site, monkeypatch):
     monkeypatch.setattr(paging, "LONGEST_WALK", 25)
-    rare = make_record(999, occurred_at="2026-10-01T00:00:00Z")  # the oldest of all
+    long_ago = datetime.now(UTC) - timedelta(days=50)  # the oldest of all
+    rare = make_record(999, occurred_at=long_ago.isoformat())
     rare["context"] = {"region": "rare"}
     site.api("records:write")("post", "records", {"records": [rare]})
     api, seen, cursor, n_pages = site.api("records:read"), [], "", 0

@@ -29,7 +29,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def judged(project, api, owner, reviewer, queue, send):
     """A version in use that looks at noise; of 400 judged records some fifty violate."""
-    type(project).objects.filter(pk=project.pk).update(hash_key=bytes(range(32)))  # same folds
     send(stream(760, seed=3, share=0))
     call_command(
         "fit-scorer", "--project", project.slug, "--kind", "ensemble", "--release",

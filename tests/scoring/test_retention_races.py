@@ -20,7 +20,7 @@ from tests.scoring.test_small_posts import await_waiting
 from tests.sessions import Sessions
 
 NOW = datetime.now(UTC)
-OLD = NOW - timedelta(days=60)
+OLD = partitions.start_of(NOW - timedelta(days=60)) + timedelta(days=1)  # all of it in one
 SMALL, LARGE = 2, at_once.MAX_RECORDS + 1
 SIZES = pytest.mark.parametrize("n", [SMALL, LARGE])
 
