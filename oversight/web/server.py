@@ -57,7 +57,7 @@ class Server(TcpWSGIServer):
     # connections, and make them wait for its threads while its siblings are idle.
 
     def readable(self) -> bool:
-        return bool(super().readable()) and time.monotonic() >= self._yields_until
+        return bool(super().readable()) and not self._yields_for()
 
     def handle_accept(self) -> None:
         now = time.monotonic()
@@ -68,10 +68,13 @@ class Server(TcpWSGIServer):
         self._yields_until = 0.0
         super().handle_accept()
 
+    def _yields_for(self) -> float:
+        """How many seconds more; 0 as a rule."""
+        return max(0.0, self._yields_until - time.monotonic()) if self._yields_until else 0.0
+
     def _turn(self, seconds: float) -> None:
         """Wait so long at most for something to do, do it, and tell."""
-        yields_for = self._yields_until - time.monotonic()
-        wasyncore.poll2(min(seconds, yields_for) if yields_for > 0 else seconds, self._map)
+        wasyncore.poll2(min(seconds, self._yields_for() or seconds), self._map)
         self._place.turn(len(self.active_channels))
 
     def maintenance(self, now: float) -> None:

@@ -5,8 +5,8 @@ import struct
 import time
 
 _ROW = struct.Struct("dq")  # when it last turned, in monotonic seconds; its open connections
-
 _TURNED = struct.Struct("d")  # the first of these
+_TELL_SECONDS = 0.25  # between two notes that nothing has changed
 
 
 class Siblings:
@@ -43,10 +43,14 @@ class Place:
     def __init__(self, siblings: Siblings, slot: int) -> None:
         self._siblings = siblings
         self._slot = slot
+        self._told, self._told_at = -1, 0.0
 
     def turn(self, connections: int) -> None:
-        """Say that all is well, and how many connections are open."""
-        self._siblings.tell(self._slot, connections)
+        """Say that all is well, and how many connections are open; at most as often as it helps."""
+        now = time.monotonic()
+        if connections != self._told or now > self._told_at + _TELL_SECONDS:
+            self._told, self._told_at = connections, now
+            self._siblings.tell(self._slot, connections)
 
     def is_fuller(self, connections: int) -> bool:
         """Whether another holds fewer than these."""

@@ -177,7 +177,7 @@ class ScoredBatch:
     def _explained(self, rows: NDArray[np.intp], top: int) -> list[list[Explanation]]:
         contributions = self.contributions[rows]
         order = np.argsort(-np.abs(contributions), axis=1, kind="stable")
-        ranked = np.take_along_axis(contributions, order, axis=1)
+        ranked = contributions[np.arange(rows.size)[:, np.newaxis], order]
         n_nonzero = np.count_nonzero(ranked, axis=1)  # zeros come last
         n_listed = np.minimum(np.maximum(n_nonzero, 1), min(max(top, 1), ranked.shape[1]))
         is_listed = np.arange(ranked.shape[1]) < n_listed[:, np.newaxis]

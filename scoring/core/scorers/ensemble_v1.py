@@ -191,9 +191,10 @@ class EnsembleV1:
         baseline = self._models.get(batch.model)
         rows, broken = _fingerprint_rows(baseline, batch)
         squashed, observed, weight = self._evidence(baseline, rows, broken, batch)
-        weight = np.where(np.isnan(squashed), 0.0, weight)
+        missing = np.isnan(squashed)  # all others are finite
+        weight[missing] = 0.0
         total = weight.sum(axis=1, keepdims=True)
-        contributions = np.nan_to_num(squashed) * weight / np.where(total > 0, total, 1.0)
+        contributions = np.where(missing, 0.0, squashed) * weight / np.where(total > 0, total, 1.0)
         raw = contributions.sum(axis=1)
         score, low, high, decisions = self._calibrated(baseline, rows, raw, batch, total[:, 0] > 0)
         return ScoredBatch(
@@ -272,18 +273,24 @@ class EnsembleV1:
             (of_model, rows & scorable),
             (self._signals_only, ~rows & scorable),
         ):
-            if calibration is None or not members.any():
-                continue
-            n = calibration.knots.n
-            below, _ = rank_v1.counts(calibration.knots, raw[members])
-            score[members] = below / (n + 1)
-            low[members] = np.minimum(_at(calibration.low, below / n), score[members])
-            high[members] = np.maximum(_at(calibration.high, below / n), score[members])
             index = np.flatnonzero(members)
-            context = [batch.context[i] for i in index.tolist()] if batch.context else ()
-            decisions = decide(calibration.rule, score[members], context)
-            tier[members], action[members] = decisions.tier, decisions.action
-            weight[members] = decisions.weight
+            if calibration is None or not index.size:
+                continue
+            # As a rule all records of a batch have the same evidence: then nothing is picked out.
+            is_whole = index.size == batch.n
+            chosen = slice(None) if is_whole else index
+            context = batch.context
+            if context and not is_whole:
+                context = [context[i] for i in index.tolist()]
+            n = calibration.knots.n
+            below, _ = rank_v1.counts(calibration.knots, raw[chosen])
+            rank = below / (n + 1)
+            score[chosen] = rank
+            low[chosen] = np.minimum(_at(calibration.low, below / n), rank)
+            high[chosen] = np.maximum(_at(calibration.high, below / n), rank)
+            decisions = decide(calibration.rule, rank, context)
+            tier[chosen], action[chosen] = decisions.tier, decisions.action
+            weight[chosen] = decisions.weight
         return score, low, high, Decisions(tier=tier, action=action, weight=weight)
 
     def _describer(self, observed: NDArray[np.float64], squashed: NDArray[np.float64]) -> Describe:

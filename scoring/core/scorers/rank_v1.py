@@ -67,7 +67,7 @@ def counts(knots: Knots, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], N
     """
     last = knots.values.size - 1
     right = np.searchsorted(knots.values, x, side="right")
-    left = np.clip(right - 1, 0, last)
+    left = np.maximum(right - 1, 0)  # at most `last`, since `right` is at most one beyond
     following = np.minimum(right, last)
     at = knots.values[left] == x
     gap = np.where(following > left, knots.values[following] - knots.values[left], 1.0)
