@@ -8,7 +8,7 @@ from typing import Any
 import hypothesis
 import pytest
 from django.conf import settings as django_settings
-from django.test import TransactionTestCase
+from django.test import TransactionTestCase, override_settings
 
 from oversight.tenancy import services
 from oversight.tenancy.actors import Actor, member_actor
@@ -73,6 +73,13 @@ def _flush_past_triggers() -> Iterator[None]:
 def _static_root() -> None:
     """WhiteNoise warns where its folder is missing; a test run has none to collect into."""
     Path(django_settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cheap_passwords() -> Iterator[None]:
+    """Full strength takes a quarter of a second for each person that a test makes."""
+    with override_settings(PASSWORD_HASHERS=["tests.hashing.CheapArgon2"]):
+        yield
 
 
 @pytest.fixture

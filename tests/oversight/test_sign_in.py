@@ -9,9 +9,11 @@ import pytest
 from allauth.account.models import EmailAddress
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.hashers import identify_hasher, make_password
 from django.contrib.sessions.models import Session
 from django.test import Client
 
+from oversight import settings as delivered
 from oversight.lib.logs import JsonFormatter
 from oversight.tenancy.models import User
 from tests.second_factor import present_code
@@ -154,6 +156,15 @@ class TestGuesses:
         monkeypatch.setattr(User, "check_password", lambda *a: hashed.append(1) or real[1](*a))
         sign_in(Client(), member.email if is_known else "nobody@acme.example", "wrong")
         assert len(hashed) == 1
+
+    def test_passwords_are_hashed_at_full_strength(self, settings):
+        """By the settings as they are delivered; other tests hash with less work."""
+        settings.PASSWORD_HASHERS = delivered.PASSWORD_HASHERS
+        encoded = make_password(PASSWORD)
+        told = identify_hasher(encoded).decode(encoded)
+        assert told["variety"] == "argon2id"
+        assert told["memory_cost"] >= 19_456  # KiB; this and two passes are what OWASP asks for
+        assert told["time_cost"] >= 2
 
 
 class TestSecondFactor:
