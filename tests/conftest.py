@@ -1,4 +1,4 @@
-"""What all tests share: projects to act in, a data folder each, a clean-up that may truncate."""
+"""What all tests share: projects to act in, a data folder each, a clean-up past triggers."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ from oversight.tenancy import services
 from oversight.tenancy.actors import Actor, member_actor
 from oversight.tenancy.models import Membership, Project, Role
 from review.models import ReviewQueue
+from tests.emptying import empty_database
 from tests.factories import Api, equipped, make_api, make_member, make_project, make_record
-from tests.sessions import without_triggers
 from tests.worlds import World
 
 # A busy machine is no defect of what is tested. Made-up input is the same for the same commit in
@@ -56,15 +56,10 @@ def _own_data_folder(settings: Any, tmp_path: Path) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _flush_past_triggers() -> Iterator[None]:
-    """Tests that commit are cleaned up by TRUNCATE, which append-only tables refuse."""
+def _quick_flush() -> Iterator[None]:
+    """Tests that commit are cleaned up by deleting what they wrote, past append-only triggers."""
     flush = TransactionTestCase._fixture_teardown
-
-    def flush_without_triggers(case: TransactionTestCase) -> None:
-        with without_triggers():
-            flush(case)
-
-    TransactionTestCase._fixture_teardown = flush_without_triggers
+    TransactionTestCase._fixture_teardown = lambda case: empty_database()
     yield
     TransactionTestCase._fixture_teardown = flush
 
