@@ -2,9 +2,8 @@
 
 import time
 
+from allauth.mfa import app_settings
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
-
-STEP = 30.0
 
 
 def present_code(secret: str, good_for: float = 15.0) -> str:
@@ -13,7 +12,8 @@ def present_code(secret: str, good_for: float = 15.0) -> str:
     The product takes a code of the present step only (a wider tolerance would outlive allauth's
     note that a code was used), so one that is about to end is refused, as it should be.
     """
-    left = STEP - time.time() % STEP
+    step = app_settings.TOTP_PERIOD
+    left = step - time.time() % step
     if left < good_for:
         time.sleep(left + 0.01)
-    return format_hotp_value(hotp_value(secret, int(time.time() // STEP)))
+    return format_hotp_value(hotp_value(secret, int(time.time() // step)))

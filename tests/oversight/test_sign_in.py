@@ -169,8 +169,12 @@ class TestGuesses:
 
 class TestSecondFactor:
     @pytest.fixture
-    def code(self, member):
-        """Makes the present code of a second factor that the member has set up."""
+    def code(self, member, settings):
+        """Makes the present code of a second factor that the member has set up.
+
+        A step lasts an hour, so that next to no test begins at the end of one.
+        """
+        settings.MFA_TOTP_PERIOD = 3600
         secret = generate_totp_secret()
         TOTP.activate(member, secret)
         return lambda: present_code(secret)
