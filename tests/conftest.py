@@ -11,11 +11,21 @@ from django.conf import settings as django_settings
 from django.test import TransactionTestCase, override_settings
 
 from oversight.tenancy import services
-from oversight.tenancy.actors import Actor, member_actor
-from oversight.tenancy.models import Membership, Project, Role
+from oversight.tenancy.actors import Actor
+from oversight.tenancy.models import Project
 from review.models import ReviewQueue
 from tests.emptying import empty_database
-from tests.factories import Api, equipped, make_api, make_member, make_project, make_record
+from tests.factories import (
+    Api,
+    equipped,
+    make_api,
+    make_member,
+    make_project,
+    make_record,
+    owner_of,
+    queue_of,
+)
+from tests.keeping import Kept
 from tests.worlds import World
 
 # A busy machine is no defect of what is tested. Made-up input is the same for the same commit in
@@ -77,6 +87,24 @@ def _cheap_passwords() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="module")
+def keep(
+    django_db_setup: None, django_db_blocker: Any
+) -> Iterator[Callable[[Callable[[], Project]], Kept]]:
+    """`keep(build)`: the project that `build` makes, kept for the tests of a module."""
+    kept = []
+
+    def keep_built(build: Callable[[], Project]) -> Kept:
+        with django_db_blocker.unblock():
+            kept.append(Kept.of(build))
+        return kept[-1]
+
+    yield keep_built
+    with django_db_blocker.unblock():
+        for one in kept:
+            one.drop()
+
+
 @pytest.fixture
 def project(db: None) -> Project:
     return make_project()
@@ -89,9 +117,7 @@ def other_project(db: None) -> Project:
 
 @pytest.fixture
 def owner(project: Project) -> Actor:
-    return member_actor(
-        Membership.objects.select_related("project", "user").get(project=project, role=Role.OWNER)
-    )
+    return owner_of(project)
 
 
 @pytest.fixture
@@ -101,7 +127,7 @@ def reviewer(project: Project) -> Actor:
 
 @pytest.fixture
 def queue(project: Project) -> ReviewQueue:
-    return ReviewQueue.objects.select_related("project", "rubric").get(project=project)
+    return queue_of(project)
 
 
 @pytest.fixture
@@ -115,7 +141,6 @@ def send(api: Api) -> Callable[..., Any]:
 
     def send_records(records: int | list[dict[str, Any]]) -> Any:
         batch = [make_record(i) for i in range(records)] if isinstance(records, int) else records
-        answer = api.post("records", {"records": batch})
-        return answer.json()
+        return api.post("records", {"records": batch}).json()
 
     return send_records

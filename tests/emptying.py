@@ -16,15 +16,20 @@ _WRITTEN = """
 """
 
 
-def empty_database() -> None:
-    """Delete every row of every table; append-only ones would refuse it, hence no triggers."""
+def written_tables() -> list[str]:
+    """The tables, partitions among them, that rows were written to since they were emptied."""
     with connection.cursor() as cursor:
         cursor.execute(_WRITTEN)
-        written = [sql.Identifier(name) for (name,) in cursor.fetchall()]
-        if not written:
-            return
-        tables = sql.SQL(", ").join(written)
-        deletes = [sql.SQL("DELETE FROM {}").format(table) for table in written]
+        return [name for (name,) in cursor.fetchall()]
+
+
+def empty_database() -> None:
+    """Delete every row of every table; append-only ones would refuse it, hence no triggers."""
+    if not (written := [sql.Identifier(name) for name in written_tables()]):
+        return
+    tables = sql.SQL(", ").join(written)
+    deletes = [sql.SQL("DELETE FROM {}").format(table) for table in written]
+    with connection.cursor() as cursor:
         with without_triggers(), transaction.atomic():
             # Sessions that the test has left behind end what they are at first.
             cursor.execute(sql.SQL("LOCK TABLE {}").format(tables))

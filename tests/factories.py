@@ -13,6 +13,7 @@ from oversight.tenancy.actors import Actor, member_actor, system_actor
 from oversight.tenancy.models import Membership, Project, Role, Scope, User
 from oversight.tenancy.services.keys import create_key
 from oversight.tenancy.services.projects import create_project
+from review.models import ReviewQueue
 from review.services.starter import equip_project
 
 _numbers = itertools.count(1)
@@ -67,6 +68,16 @@ def equipped(project: Project) -> Project:
 def make_member(project: Project, role: str = Role.REVIEWER) -> Actor:
     membership = Membership.objects.create(project=project, user=make_user(), role=role)
     return member_actor(membership)
+
+
+def owner_of(project: Project) -> Actor:
+    return member_actor(
+        Membership.objects.select_related("project", "user").get(project=project, role=Role.OWNER)
+    )
+
+
+def queue_of(project: Project) -> ReviewQueue:
+    return ReviewQueue.objects.select_related("project", "rubric").get(project=project)
 
 
 def make_api(project: Project, *, scopes: list[str] | None = None, user: User | None = None) -> Api:

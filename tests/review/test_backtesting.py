@@ -14,7 +14,7 @@ from review.selectors.learning_labels import labels_of
 from review.services import rounds, verified
 from scoring import tasks as scoring_tasks
 from scoring.models import Backtest, InferenceRecord, RecordScore, ScorerVersion
-from tests.factories import make_api, make_project
+from tests.factories import make_api, make_member, make_project, owner_of, queue_of
 from tests.learning import judge_at_once, stream
 from tests.worlds import BACKEND
 
@@ -38,17 +38,33 @@ def backtest(api, number, **body):
     return api.get(f"{VERSIONS}/{number}/backtest").json()
 
 
-@pytest.fixture
-def judged(api, owner, reviewer, queue, send):
+def build_judged():
     """Version 2, in use, looks at noise; version 3, proposed, at what matters. Some 500 judged, so
     that no draw leaves the gain in doubt."""
-    send(stream(360, seed=3, share=0))
+    project = make_project()
+    api, queue = make_api(project), queue_of(project)
+    api.post("records", {"records": stream(360, seed=3, share=0)})
     fit(api, signals={"noise": {}})
     assert api.post(f"{VERSIONS}/2/release").status_code == 200
     fit(api, signals={"toxicity": {}}, fingerprint_weight=2.0)
-    send(stream(550, first=1000, seed=4, share=0.25))
-    rounds.run(owner, queue=queue, budget=450)
-    judge_at_once(reviewer, queue)
+    api.post("records", {"records": stream(550, first=1000, seed=4, share=0.25)})
+    rounds.run(owner_of(project), queue=queue, budget=450)
+    judge_at_once(make_member(project), queue)
+    return project
+
+
+@pytest.fixture(scope="module")
+def kept(keep):
+    return keep(build_judged)
+
+
+@pytest.fixture
+def project(db, kept):
+    return kept.put_back()
+
+
+@pytest.fixture
+def judged(api):
     return api
 
 
@@ -102,8 +118,9 @@ def test_the_figures_are_weighted_as_a_hand_count_says(judged, queue):
     assert told["tiers"][1]["candidate"]["recall"]["value"] == pytest.approx(recall)
 
 
-def test_a_figure_that_is_not_known_says_why(api, send, owner, queue):
-    send(stream(360, share=0))
+def test_a_figure_that_is_not_known_says_why():
+    api = make_api(make_project())
+    api.post("records", {"records": stream(360, share=0)})
     fit(api)
     told = backtest(api, 2)
     assert told["label_counts"]["tested"] == 0
