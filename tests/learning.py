@@ -6,8 +6,9 @@ import numpy as np
 from django.db.models.functions import Now
 
 from review.models import Case, CaseResolution, Slot, Verdict
-from review.services import claims, policies, rubrics, verdicts
+from review.services import claims, policies, rounds, rubrics, verdicts
 from review.services.starter import _CLAUSES, _QUESTIONS, POLICY, RUBRIC
+from scoring.services import windows
 from tests.factories import make_record
 
 D = 6
@@ -111,6 +112,15 @@ def judge_at_once(actor, queue):
         state=Case.State.RESOLVED, resolved_at=Now()
     )
     return len(cases)
+
+
+def feed(api, owner, reviewer, queue, n=200, *, first=1000, seed=4, **options):
+    """A window of the stream, drawn whole and judged."""
+    api.post("records", {"records": stream(n, first=first, seed=seed, share=0.3, **options)})
+    windows.close_window(owner)
+    window = rounds.undrawn_windows(queue)[-1]
+    rounds.draw_window(owner, queue=queue, window=window)
+    assert judge_at_once(reviewer, queue) > 0
 
 
 def publish_rules(actor, *, change=None, add=None):

@@ -19,8 +19,8 @@ from scoring.core.monitor import Monitor
 from scoring.core.state import from_bytes
 from scoring.models import InferenceRecord, ScorerVersion
 from scoring.services import scorers
-from tests.factories import make_member
-from tests.learning import judge_at_once, stream
+from tests.factories import make_api, make_member, make_project, owner_of, queue_of
+from tests.learning import feed, stream
 from tests.worlds import BACKEND
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -41,34 +41,50 @@ def allow_release(owner, **changes):
     return learning_settings.change(owner, **chosen)
 
 
-@pytest.fixture
-def fitted(project, api, queue, send):
+def build_fitted():
     """Version 2 in use, uncalibrated; a third of all groups is held out."""
-    type(project).objects.filter(pk=project.pk).update(held_out_share=0.3)
+    project = make_project()
+    project.held_out_share = 0.3
+    project.save()
+    queue = queue_of(project)
     queue.budget, queue.evaluation_budget = 400, 400
     queue.save()
-    send(stream(520, seed=3, share=0))
+    make_api(project).post("records", {"records": stream(520, seed=3, share=0)})
     call_command(
         "fit-scorer", "--project", project.slug, "--kind", "percentile", "--config", CONFIG,
         "--release", stdout=StringIO(),
     )  # fmt: skip
     rounds.windows.close_window(system_actor(project))  # what was fitted to is not judged
-    return api
+    return project
 
 
-def feed(send, owner, reviewer, queue, n=200, *, first=1000, seed=4, **options):
-    """A window of the stream, drawn whole and judged."""
-    send(stream(n, first=first, seed=seed, share=0.3, **options))
-    rounds.windows.close_window(owner)
-    window = rounds.undrawn_windows(queue)[-1]
-    rounds.draw_window(owner, queue=queue, window=window)
-    assert judge_at_once(reviewer, queue) > 0
+def build_judged():
+    """So many judged that the held-out third leaves no doubt, whichever groups it falls on."""
+    project = build_fitted()
+    people = owner_of(project), make_member(project)
+    feed(make_api(project), *people, queue_of(project), n=400)
+    return project
+
+
+@pytest.fixture(scope="module")
+def kept(keep):
+    return keep(build_judged)
 
 
 @pytest.fixture
-def judged(fitted, send, owner, reviewer, queue):
-    # So many that the held-out third leaves no doubt, whichever groups it falls on.
-    feed(send, owner, reviewer, queue, n=400)
+def project(request, db):
+    if "judged" in request.fixturenames:
+        return request.getfixturevalue("kept").put_back()
+    return build_fitted() if "fitted" in request.fixturenames else make_project()
+
+
+@pytest.fixture
+def fitted(api):
+    return api
+
+
+@pytest.fixture
+def judged(queue):
     return queue
 
 
@@ -141,7 +157,7 @@ def test_one_verdict_whoever_tests_a_calibration_and_when(
     at_once = tested(3, 2)
     assert at_once["calibration_gain"] == version.baseline["calibration"]["gain"]
     assert at_once["verdict"]["says"] == "better"
-    feed(send, owner, reviewer, queue, first=3000, seed=9)
+    feed(fitted, owner, reviewer, queue, first=3000, seed=9)
     later, back = tested(3, 2), tested(2, 3)
     known = labels_of(queue)
     since = known.resolution_ids > version.baseline["calibration"]["until"]
@@ -174,7 +190,7 @@ def test_the_rule_keeps_what_the_interval_does_not_call_better(
 ):
     """Labels without any relation to the score: the curve is flat, and no better than the rate."""
     allow_release(owner)
-    feed(send, owner, reviewer, queue, 120, twist=lambda rng, *_: bool(rng.uniform() < 0.3))
+    feed(fitted, owner, reviewer, queue, 120, twist=lambda rng, *_: bool(rng.uniform() < 0.3))
     run = learn(owner)
     assert run.released_by_rule == ""
     assert scorers.current_version(project).number == 2
@@ -285,7 +301,7 @@ def test_a_planted_gap_is_found_and_a_right_score_left_alone(
 ):
     """Of the region EU's harmless records, people call most a violation from a day on."""
     allow_release(owner)
-    feed(send, owner, reviewer, queue, 160)
+    feed(fitted, owner, reviewer, queue, 160)
     quiet = learn(owner)
     assert quiet.released_by_rule
     assert [s for s in quiet.report["gaps"]["segments"] if s["is_flagged"]] == []
@@ -294,7 +310,7 @@ def test_a_planted_gap_is_found_and_a_right_score_left_alone(
     def twist(rng, region, violates):
         return violates or (region == "EU" and bool(rng.uniform() < 0.7))
 
-    feed(send, owner, reviewer, queue, 300, first=3000, seed=6, twist=twist)
+    feed(fitted, owner, reviewer, queue, 300, first=3000, seed=6, twist=twist)
     loud = learn(owner).report["gaps"]
     assert loud["basis"] == "calibration"
     flagged = {(s["field"], s["value"]) for s in loud["segments"] if s["is_flagged"]}
