@@ -43,6 +43,7 @@ def start(
     cwd: str | None = None,
     pass_fds: Sequence[int] = (),
     umask: int = -1,
+    niceness: int = 0,
 ) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own, so that Ctrl-C reaches the supervisor alone.
 
@@ -57,10 +58,12 @@ def start(
         cwd: where it runs.
         pass_fds: descriptors it inherits.
         umask: of the child; ours where absent.
+        niceness: above ours: how far it stands back where processors are short.
     """
     parent = os.getpid()
 
     def become() -> None:
+        os.nice(niceness)
         if account is not None:
             os.setgroups([])
             os.setgid(account.gid)

@@ -22,6 +22,7 @@ class Program:
         folder: where it runs.
         grace_seconds: between being asked to stop and being killed.
         pass_fds: descriptors it inherits.
+        niceness: how far it stands back for other programs.
         reports_ready: it takes `--ready-fd N` and writes there once it serves.
     """
 
@@ -31,6 +32,7 @@ class Program:
     folder: Path
     grace_seconds: float = 12.0
     pass_fds: Sequence[int] = ()
+    niceness: int = 0
     reports_ready: bool = False
     child: subprocess.Popen[bytes] | None = None
     _ready_fd: int | None = field(default=None, repr=False)
@@ -50,6 +52,7 @@ class Program:
             log=self.log,
             cwd=str(self.folder),
             pass_fds=fds,
+            niceness=self.niceness,
         )
         if report is not None:
             os.close(report)

@@ -148,6 +148,11 @@ def test_a_second_start_says_who_runs_it(up):
     assert up.is_ready()
 
 
+def test_requests_come_before_work_in_the_background(up):
+    nice = {name: psutil.Process(pid).nice() for name, pid in up.parts().items()}
+    assert nice["worker"] == nice["ticks"] > nice["web"] == nice["postgres"]
+
+
 def test_a_stop_is_clean_and_leaves_nothing(up):
     before = up.processes()
     assert {process.pid for process in before} > set(up.parts().values())

@@ -24,6 +24,7 @@ from oversight.local.valkey import Valkey
 from oversight.web import listener as listening
 
 WEB_READY_SECONDS = 120.0
+BACKGROUND_NICENESS = 5  # a round or a fit takes what requests leave of a small machine
 _LOOPBACK = ["localhost", "127.0.0.1", "[::1]"]
 
 
@@ -169,6 +170,7 @@ def _celery(
         env=env,
         log=supervisor.places.logs / f"{name}.log",
         folder=settings.BASE_DIR,
+        niceness=BACKGROUND_NICENESS,
     )
 
 
