@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import count
 
 import pytest
 from django.db import connection
@@ -220,3 +221,22 @@ def test_the_applications_secret_does_not_matter(project, settings):
     settings.SECRET_KEY = "another secret"
     settings.SECRET_KEY_FALLBACKS = []
     assert verify(project).problem is None
+
+
+def test_a_run_ends_while_events_keep_coming(project, monkeypatch):
+    """As under ingest: each time that a checkpoint has been written, there is one more."""
+    publish, turns = checkpoints.publish, count()
+
+    def publish_while_others_act(project):
+        done = publish(project)
+        assert next(turns) < 5, "it does not end"
+        services.record(system_actor(project), "thing.done", "thing", "meanwhile")
+        return done
+
+    monkeypatch.setattr(checkpoints, "publish", publish_while_others_act)
+    before = len(list(checkpoints.read(project)))
+    for _ in range(3):
+        services.record(system_actor(project), "thing.done", "thing", "before")
+    assert services.sequence(project) == 3
+    assert len(list(checkpoints.read(project))) == before + 1
+    assert AuditPending.objects.filter(project=project).count() == 1
