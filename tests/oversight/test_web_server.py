@@ -196,7 +196,7 @@ def test_a_client_that_waited_long_for_its_answer_was_not_silent():
 
 
 def test_processes_share_the_connections(tmp_path):
-    with serving(tmp_path, workers=2, yield_seconds=2.0) as (_, port), ExitStack() as stack:
+    with serving(tmp_path, workers=2, yield_seconds=5.0) as (_, port), ExitStack() as stack:
         pids = Counter()
         for _ in range(6):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
