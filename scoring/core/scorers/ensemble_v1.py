@@ -22,7 +22,7 @@ from scoring.core.detectors.isolation_forest import IsolationForest
 from scoring.core.detectors.knn import NearestNeighbours
 from scoring.core.detectors.mahalanobis import Mahalanobis
 from scoring.core.detectors.robust import RobustScale, squash
-from scoring.core.scorers import rank_v1
+from scoring.core.scorers import rank_v1, spreads_v1
 from scoring.core.scorers.calibration_map_v1 import RAW, P, p_violation, read_calibration
 from scoring.core.scorers.contract import (
     Action,
@@ -276,12 +276,11 @@ class EnsembleV1:
             index = np.flatnonzero(members)
             if calibration is None or not index.size:
                 continue
-            # As a rule all records of a batch have the same evidence: then nothing is picked out.
-            is_whole = index.size == batch.n
-            chosen = slice(None) if is_whole else index
+            chosen: slice | NDArray[np.intp] = slice(None)
             context = batch.context
-            if context and not is_whole:
-                context = [context[i] for i in index.tolist()]
+            if index.size < batch.n:  # seldom: most batches have the same evidence throughout
+                chosen = index
+                context = [context[i] for i in index.tolist()] if context else ()
             n = calibration.knots.n
             below, _ = rank_v1.counts(calibration.knots, raw[chosen])
             rank = below / (n + 1)
@@ -297,7 +296,7 @@ class EnsembleV1:
         def describe(rows: NDArray[np.intp], terms: NDArray[np.intp]) -> list[str]:
             values, sizes = observed[rows, terms], squashed[rows, terms]
             told = zip(
-                terms.tolist(), values.tolist(), sizes.tolist(), _spreads(sizes), strict=True
+                terms.tolist(), values.tolist(), sizes.tolist(), spreads_v1.told(sizes), strict=True
             )
             return [self._tell[j](value, size, spreads) for j, value, size, spreads in told]
 
@@ -312,20 +311,6 @@ def _at(points: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.f
         points[left + 1] - points[left]
     )
     return value
-
-
-_TENTHS = tuple(f"{number // 10}.{number % 10}" for number in range(1_000))
-
-
-def _spreads(squashed: NDArray[np.float64]) -> list[str]:
-    """How many spreads log(1 + |z|) stands for, to a tenth; from a table, since all records ask."""
-    with np.errstate(over="ignore"):
-        tenths = np.expm1(np.abs(squashed)) * 10.0 + 0.5
-    is_small = tenths < len(_TENTHS)  # NaN, which says nothing, is not
-    told = [_TENTHS[i] for i in np.where(is_small, tenths, 0.0).astype(np.intp).tolist()]
-    for place in np.flatnonzero(~is_small).tolist():
-        told[place] = f"{tenths[place] / 10.0:.0f}"
-    return told
 
 
 def _tell_distance(observed: float, squashed: float, spreads: str) -> str:
